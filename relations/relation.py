@@ -1,0 +1,104 @@
+"""Relations as the rest of zsre sees them: immutable, checked once, free of any file format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+#: Entity types of spaCy's English pipelines (OntoNotes 5), with the word that stands for each in a text.
+SPACY_TYPES: Final[dict[str, str]] = {
+    "CARDINAL": "number",
+    "DATE": "date",
+    "EVENT": "event",
+    "FAC": "building or facility",
+    "GPE": "country, city or state",
+    "LANGUAGE": "language",
+    "LAW": "law",
+    "LOC": "location",
+    "MONEY": "amount of money",
+    "NORP": "nationality, religious or political group",
+    "ORDINAL": "ordinal",
+    "ORG": "organisation",
+    "PERCENT": "percentage",
+    "PERSON": "person",
+    "PRODUCT": "product",
+    "QUANTITY": "quantity",
+    "TIME": "time",
+    "WORK_OF_ART": "work of art",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One end of a relation: the entity types allowed there (none given: any) and words for what stands there."""
+
+    types: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
+
+    def allows(self, entity_type: str | None) -> bool:
+        """Tell whether an entity of this type may stand here; an untyped entity may stand anywhere."""
+        return not self.types or entity_type is None or entity_type in self.types
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One relation to look for.
+
+    ``threshold`` is the least calibrated score, in [0, 1], at which a triple is written; ``None`` leaves it
+    to the run. ``inverse`` is the id of the relation that reads the other way round.
+    """
+
+    id: str
+    name: str
+    description: str
+    head: Argument = Argument()
+    tail: Argument = Argument()
+    threshold: float | None = None
+    symmetric: bool = False
+    inverse: str | None = None
+
+    def allows(self, head_type: str | None, tail_type: str | None) -> bool:
+        """Tell whether the types of a pair of entities fit this relation in this order."""
+        return self.head.allows(head_type) and self.tail.allows(tail_type)
+
+
+@dataclass(frozen=True)
+class RelationSet:
+    """The relations of one file or catalogue, in the order in which they were written.
+
+    ``types`` are entity types that the file declares beyond those of the entity pipeline. ``source`` says
+    where the set came from, for messages and ``run.json``. Ids are unique; readers check that first.
+    """
+
+    relations: tuple[Relation, ...]
+    types: tuple[str, ...] = ()
+    source: str = ""
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {relation.id: position for position, relation in enumerate(self.relations)}
+        assert len(index) == len(self.relations), "relation ids must be unique"
+        object.__setattr__(self, "_index", index)
+
+    def __iter__(self) -> Iterator[Relation]:
+        return iter(self.relations)
+
+    def __len__(self) -> int:
+        return len(self.relations)
+
+    def __getitem__(self, relation_id: str) -> Relation:
+        return self.relations[self._index[relation_id]]
+
+    def __contains__(self, relation_id: object) -> bool:
+        return relation_id in self._index
+
+    def index(self, relation_id: str) -> int:
+        """Return the position of a relation in the set; raise ``KeyError`` for an unknown id."""
+        return self._index[relation_id]
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids in order."""
+        return tuple(relation.id for relation in self.relations)

@@ -1,0 +1,1 @@
+"""Corpus to entities, pairs, vectors, decisions and Parquet; never imports torch."""
