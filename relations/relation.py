@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -69,12 +69,15 @@ class RelationSet:
     """The relations of one file or catalogue, in the order in which they were written.
 
     ``types`` are entity types that the file declares beyond those of the entity pipeline. ``source`` says
-    where the set came from, for messages and ``run.json``. Ids are unique; readers check that first.
+    where the set came from, for messages and ``run.json``. ``type_lines`` gives the line of ``source`` on which
+    an entity type stands, by relation id, end (``head`` or ``tail``) and type; it is empty for a set that no
+    file was read for. Ids are unique; readers check that first.
     """
 
     relations: tuple[Relation, ...]
     types: tuple[str, ...] = ()
     source: str = ""
+    type_lines: Mapping[tuple[str, str, str], int] = field(default_factory=dict, repr=False, compare=False)
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,66 @@
+"""The ``zsre-export`` command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from zsre.relations.errors import MissingExtraError, ModelError, ZsreError
+
+RUNS = Path("runs")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    command = argparse.ArgumentParser(
+        prog="zsre-export", description="Turn a run directory into model.onnx and model.relations.onnx."
+    )
+    command.add_argument("output", type=Path, help="model file to write, ending in .onnx")
+    command.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
+    command.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp16",
+        help="how weights are stored; computing is always in 32 bits (default: fp16)",
+    )  # fmt: skip
+    command.add_argument("--version", action="version", version=f"zsre {version('zsre')}")
+    return command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        try:
+            from zsre.exporter.export import export_run
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"exporting needs {error.name}: pip install 'zsre[train]'") from error
+        run = arguments.run or newest_run(RUNS)
+        print(f"exporting {run}", file=sys.stderr)
+        exported = export_run(run, arguments.output, arguments.precision)
+    except ZsreError as error:
+        print(f"zsre-export: error: {error}", file=sys.stderr)
+        return error.exit_code
+    for path, size in zip((exported.model, exported.relations), exported.bytes, strict=True):
+        print(f"{path}: {size / 1e6:.1f} MB")
+    parity = exported.parity
+    print(
+        f"largest difference from the torch model over {parity.sentences} sentences: mention vectors "
+        f"{parity.mentions:.1e}, context vectors {parity.contexts:.1e}, relation vectors {parity.relations:.1e}"
+    )
+    return 0
+
+
+def newest_run(root: Path) -> Path:
+    """Return the run directory under ``root`` whose model is newest; raise ModelError if there is none."""
+    found = sorted(root.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ModelError(f"no finished run under {root}/: give one with --run, or train one with zsre-train")
+    return found[-1].parent
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""A run directory becomes two ONNX files that hold all that extraction needs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+from safetensors.torch import save
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from torch import nn
+
+from zsre.exporter.graph import export_relations, export_sentences, save_model
+from zsre.exporter.parity import Parity, check_parity
+from zsre.exporter.precision import Precision, store_weights
+from zsre.relations.contract import (
+    CONTRACT_KEY,
+    RELATIONS_ROLE,
+    ROLE_KEY,
+    SENTENCES_ROLE,
+    TOKENIZER_KEY,
+    UNCALIBRATED,
+    Calibration,
+    Contract,
+)
+from zsre.relations.errors import OutputError
+from zsre.runner.engine import relations_path
+from zsre.trainer.relation_table import RelationEncoder
+from zsre.trainer.setup import TrainedRun, load_run
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The two files, their sizes in bytes, and how close they come to the torch model."""
+
+    model: Path
+    relations: Path
+    bytes: tuple[int, int]
+    parity: Parity
+
+
+def export_run(run_directory: Path, output: Path, precision: Precision) -> Exported:
+    """Export a run's best epoch to ``output`` and ``output``'s ``.relations.onnx``, and check both against torch.
+
+    The calibration is the run's, fitted by folds, if it has one. Raises OutputError if the files
+    cannot be written and ModelError if an fp32 export differs from the torch model.
+    """
+    if output.suffix != ".onnx":
+        raise OutputError(f"{output}: a model file's name ends in .onnx")
+    run = load_run(run_directory)
+    encoder = RelationEncoder(run.config.relation_encoder_name)
+    sentence_encoder = encoder.model
+    relation_module = _transformer(sentence_encoder)
+    contract = make_contract(run, relation_module, precision, run.calibration or level_calibration(run))
+    relation_tokenizer = _relation_tokenizer(sentence_encoder)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        for graph, role, tokenizer, path in (
+            (export_sentences(run.model), SENTENCES_ROLE, run.tokenizer, output),
+            (export_relations(relation_module), RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
+        ):
+            stored = store_weights(graph, precision)
+            add_metadata(stored, contract, role, tokenizer)
+            save_model(stored, path)
+    except OSError as error:
+        raise OutputError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+    parity = check_parity(run, encoder, output, precision)
+    sizes = (output.stat().st_size, relations_path(output).stat().st_size)
+    return Exported(output, relations_path(output), sizes, parity)
+
+
+def make_contract(run: TrainedRun, relations: nn.Module, precision: Precision, calibration: Calibration) -> Contract:
+    """Return the contract of a run; its fingerprint covers the weights of both sides and every other field."""
+    draft = Contract(
+        name=run.config.name,
+        fingerprint="",
+        dimension=int(run.model.encoder.config.hidden_size),
+        alpha=run.config.model.alpha,
+        tokens=run.tokens,
+        calibration=calibration,
+        precision=precision,
+        encoder=run.config.encoder,
+        relation_encoder=run.config.relation_encoder_name,
+        seen_relations=run.facts.seen_relations,
+        seen_data=run.facts.seen_data,
+    )
+    digest = hashlib.sha256(draft.to_json().encode())
+    for module in (run.model, relations):
+        digest.update(save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
+    return replace(draft, fingerprint=digest.hexdigest()[:32])
+
+
+def level_calibration(run: TrainedRun) -> Calibration:
+    """Return the calibration that the level loss learned, which has seen its own relations; folds do better."""
+    if not run.config.level.weight:
+        return UNCALIBRATED
+    slope, level = run.facts.level_slope, run.facts.level
+    return Calibration(slope, -slope * level, 0.5, "the level learned on the training relations")
+
+
+def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenizer: Tokenizer) -> None:
+    """Put everything that the runner needs into the file's metadata."""
+    fields: Mapping[str, str] = {
+        CONTRACT_KEY: contract.to_json(),
+        ROLE_KEY: role,
+        TOKENIZER_KEY: tokenizer.to_str(),
+    }
+    onnx.helper.set_model_props(model, dict(fields))
+    model.producer_name, model.producer_version = "zsre", importlib.metadata.version("zsre")
+
+
+def _transformer(encoder: SentenceTransformer) -> nn.Module:
+    module: nn.Module = encoder[0].auto_model.eval()
+    return module
+
+
+def _relation_tokenizer(encoder: SentenceTransformer) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(encoder.tokenizer.backend_tokenizer.to_str())
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(int(encoder.get_max_seq_length() or 256))
+    return tokenizer

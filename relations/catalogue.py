@@ -1,0 +1,67 @@
+"""The relations that ship, and the one place that turns ``--relations`` into a ``RelationSet``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+from zsre.relations.errors import RelationsFileError
+from zsre.relations.problems import nearest
+from zsre.relations.relation import Relation, RelationSet
+from zsre.relations.relations_file import read_relations
+
+#: What names the catalogue where a path may stand. A file of this name is reached as ``./wikidata``.
+CATALOGUE: Final = "wikidata"
+_EXAMPLE: Final = f"{CATALOGUE}:P112,P26"
+
+
+def load_relations(spec: str) -> RelationSet:
+    """Return the relations that ``spec`` names.
+
+    ``wikidata`` is the whole catalogue; ``wikidata:P112,spouse`` picks from it by id or name, in that order;
+    anything else is the path of a relations file. Raise ``RelationsFileError`` for an unknown pick or a bad file.
+    """
+    name, colon, picks = spec.partition(":")
+    if name == CATALOGUE:
+        return _pick(load_catalogue(), picks, spec) if colon else load_catalogue()
+    path = Path(spec)
+    if nearest(name, [CATALOGUE]) and not path.suffix and not path.exists():
+        remedy = f"the catalogue that ships is named {CATALOGUE}, or {_EXAMPLE} for some of it"
+        raise RelationsFileError(f"{spec}: no such file: {remedy}")
+    return read_relations(path)
+
+
+@cache
+def load_catalogue() -> RelationSet:
+    """Return all relations that ship."""
+    with as_file(files("zsre.relations") / "catalogue.yaml") as path:
+        # Whoever reads a message cannot mend the installed file, so lines in it would only mislead.
+        return replace(read_relations(path), source=CATALOGUE, type_lines={})
+
+
+def _pick(catalogue: RelationSet, picks: str, spec: str) -> RelationSet:
+    wanted = [pick.strip() for pick in picks.split(",") if pick.strip()]
+    if not wanted:
+        raise RelationsFileError(f"{CATALOGUE}: no relation after the colon: pick some by id or name, as in {_EXAMPLE}")
+    # A dictionary, so that a relation that is picked twice comes once.
+    picked = {relation.id: relation for relation in (_find(catalogue, pick, spec) for pick in wanted)}
+    relations = (
+        relation if relation.inverse in picked else replace(relation, inverse=None) for relation in picked.values()
+    )
+    return replace(catalogue, relations=tuple(relations), source=spec)
+
+
+def _find(catalogue: RelationSet, wanted: str, spec: str) -> Relation:
+    by_key = {key.casefold(): relation for relation in catalogue for key in (relation.name, relation.id)}
+    found = by_key.get(wanted.casefold())
+    if found is not None:
+        return found
+    keys = [key for relation in catalogue for key in (relation.id, relation.name)]
+    meant = nearest(wanted, keys)
+    known = by_key[meant.casefold()] if meant else None
+    hint = f"did you mean {known.id} ({known.name})? " if known else ""
+    remedy = f"{hint}{CATALOGUE} without a colon takes all {len(catalogue)} relations"
+    raise RelationsFileError(f"{spec}: the catalogue has no relation {wanted!r}: {remedy}")

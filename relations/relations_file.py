@@ -1,0 +1,208 @@
+"""Reading ``relations.yaml``: what someone is looking for, in their own words.
+
+Every problem of a file is gathered and told in one go, each with file, line, field, value and remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from zsre.relations.problems import Problems, did_you_mean
+from zsre.relations.relation import Argument, Relation, RelationSet
+from zsre.relations.yaml_fields import Fields, is_null, kind_of, line_of, scalar_of
+from zsre.relations.yaml_source import read_yaml
+
+_TOP_KEYS: Final = ("relations", "types")
+_RELATION_KEYS: Final = ("id", "name", "description", "head", "tail", "threshold", "symmetric", "inverse")
+_END_KEYS: Final = ("types", "terms")
+_ENDS: Final = ("head", "tail")
+
+_NAME_REMEDY: Final = "give the relation a short name, as in 'founded by'"
+_DESCRIPTION_REMEDY: Final = "say in a phrase what the relation means, as in 'the person who founded the organisation'"
+_LIST_REMEDY: Final = "list the relations under 'relations:', each starting with '- name:'"
+
+#: Line of each entity type, by relation id, end and type.
+TypeLines = dict[tuple[str, str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A relation as the file states it, still without regard to the others; its id is empty if it was bad."""
+
+    relation: Relation
+    fields: Fields
+    type_lines: TypeLines
+
+    @property
+    def id_line(self) -> int:
+        return self.fields.line_of("id" if "id" in self.fields else "name")
+
+
+def read_relations(path: Path) -> RelationSet:
+    """Read a relations file; raise ``RelationsFileError`` with all that is wrong with it.
+
+    Entity types are taken as they are: which ones exist depends on the pipeline, so ``check_types`` comes later.
+    """
+    root = read_yaml(path)
+    problems = Problems(str(path))
+    if not isinstance(root, yaml.MappingNode):
+        remedy = "put the list under 'relations:'" if isinstance(root, yaml.SequenceNode) else _LIST_REMEDY
+        problems.add(line_of(root), "(top level)", f"{kind_of(root)}, not a mapping: {remedy}", scalar_of(root))
+        problems.raise_any()
+    assert isinstance(root, yaml.MappingNode)
+    top = Fields(root, _TOP_KEYS, problems)
+    types = tuple(top.texts("types"))
+    entries = [_read_entry(node, number, problems) for number, node in enumerate(_relation_nodes(top), start=1)]
+    read = [entry for entry in entries if entry is not None]
+    _check_ids(read)
+    # With an id missing, "no relation has this id" could be untrue.
+    relations = _link_inverses(read) if len(read) == len(entries) and all(entry.relation.id for entry in read) else []
+    problems.raise_any()
+    lines = {key: line for entry in read for key, line in entry.type_lines.items()}
+    return RelationSet(tuple(relations), types=types, source=str(path), type_lines=lines)
+
+
+def check_types(relations: RelationSet, known: Collection[str]) -> None:
+    """Raise ``RelationsFileError`` for entity types that are neither ``known`` nor declared by the file.
+
+    ``known`` are the labels of the entity pipeline. A type that nothing can have would never match.
+    """
+    allowed = sorted({*known, *relations.types})
+    problems = Problems(relations.source or "relations")
+    for relation in relations:
+        for end, argument in (("head", relation.head), ("tail", relation.tail)):
+            for entity_type in argument.types:
+                if entity_type in allowed:
+                    continue
+                remedy = (
+                    f"unknown entity type: {did_you_mean(entity_type, allowed)}known: {', '.join(allowed)}; "
+                    "declare others in a top-level list 'types:'"
+                )
+                line = relations.type_lines.get((relation.id, end, entity_type))
+                problems.add(line, f"{end}.types of {relation.id!r}", remedy, entity_type)
+    problems.raise_any()
+
+
+def _relation_nodes(top: Fields) -> list[yaml.Node]:
+    node = top.node("relations")
+    if node is None:
+        top.add_problem("relations", f"missing: {_LIST_REMEDY}")
+    elif isinstance(node, yaml.SequenceNode) and node.value:
+        return list(node.value)
+    elif isinstance(node, yaml.SequenceNode) or is_null(node):
+        top.add_problem("relations", f"empty: {_LIST_REMEDY}")
+    else:
+        top.add_problem("relations", f"{kind_of(node)}, not a list: {_LIST_REMEDY}", scalar_of(node))
+    return []
+
+
+def _read_entry(node: yaml.Node, number: int, problems: Problems) -> _Entry | None:
+    if not isinstance(node, yaml.MappingNode):
+        remedy = f"{kind_of(node)}, not a mapping: give it a name and a description, '- name: …'"
+        problems.add(line_of(node), f"relations, item {number}", remedy, scalar_of(node))
+        return None
+    owner = f" of {_label(node, number)}"
+    fields = Fields(node, _RELATION_KEYS, problems, owner=owner)
+    name = fields.text("name", required=_NAME_REMEDY)
+    relation_id = fields.text("id") if "id" in fields else name
+    type_lines: TypeLines = {}
+    ends: dict[str, Argument] = {}
+    for end in _ENDS:
+        types, terms = _read_end(fields, end, problems, owner)
+        ends[end] = Argument(tuple(types), terms)
+        type_lines.update({(relation_id or "", end, entity_type): line for entity_type, line in types.items()})
+    relation = Relation(
+        id=relation_id or "",
+        name=name or "",
+        description=fields.text("description", required=_DESCRIPTION_REMEDY) or "",
+        head=ends["head"],
+        tail=ends["tail"],
+        threshold=fields.fraction("threshold"),
+        symmetric=fields.truth("symmetric"),
+        inverse=fields.text("inverse"),
+    )
+    if relation.symmetric:
+        _check_symmetric(relation, fields)
+    return _Entry(relation, fields, type_lines)
+
+
+def _label(node: yaml.MappingNode, number: int) -> str:
+    """Return how messages call a relation: its id, else its name, else its place in the list."""
+    values = {key.value: value.value for key, value in node.value if isinstance(value, yaml.ScalarNode)}
+    chosen = values.get("id") or values.get("name")
+    return repr(chosen) if chosen else f"relation {number}"
+
+
+def _read_end(fields: Fields, end: str, problems: Problems, owner: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the types of one end, with their lines, and its terms; a bare list is a list of types."""
+    node = fields.node(end)
+    if isinstance(node, yaml.MappingNode):
+        inner = Fields(node, _END_KEYS, problems, prefix=f"{end}.", owner=owner)
+        return inner.texts("types"), tuple(inner.texts("terms"))
+    if isinstance(node, yaml.SequenceNode):
+        return fields.texts(end), ()
+    if node is not None:
+        remedy = "write a list of entity types, [PERSON, ORG], or {types: […], terms: […]}"
+        fields.add_problem(end, "no value: " + remedy if is_null(node) else remedy, scalar_of(node) or None)
+    return {}, ()
+
+
+def _check_symmetric(relation: Relation, fields: Fields) -> None:
+    if relation.inverse is not None:
+        remedy = "a symmetric relation reads the same both ways: remove inverse or symmetric"
+        fields.add_problem("inverse", remedy, relation.inverse)
+    if set(relation.head.types) != set(relation.tail.types):
+        remedy = "head and tail of a symmetric relation change places: give both the same types, or remove symmetric"
+        fields.add_problem("symmetric", remedy)
+
+
+def _check_ids(entries: list[_Entry]) -> None:
+    first: dict[str, _Entry] = {}
+    for entry in entries:
+        relation_id = entry.relation.id
+        if relation_id and relation_id in first:
+            key = "id" if "id" in entry.fields else "name"
+            line = first[relation_id].id_line
+            entry.fields.add_problem(
+                key, f"the id is used already on line {line}: give each an id of its own", relation_id
+            )
+        first.setdefault(relation_id, entry)
+
+
+def _link_inverses(entries: list[_Entry]) -> list[Relation]:
+    """Check every ``inverse`` and complete it: written at one end, it holds at both."""
+    by_id = {entry.relation.id: entry.relation for entry in entries}
+    inverse_of: dict[str, str] = {}
+    for entry in entries:
+        relation = entry.relation
+        if relation.inverse is None or relation.symmetric:
+            continue
+        remedy = _inverse_remedy(relation, by_id, inverse_of)
+        if remedy is None:
+            inverse_of.update({relation.id: relation.inverse, relation.inverse: relation.id})
+        else:
+            entry.fields.add_problem("inverse", remedy, relation.inverse)
+    return [replace(entry.relation, inverse=inverse_of.get(entry.relation.id)) for entry in entries]
+
+
+def _inverse_remedy(relation: Relation, by_id: dict[str, Relation], inverse_of: dict[str, str]) -> str | None:
+    """Return what is wrong with a relation's inverse; ``None`` if it is right."""
+    inverse = relation.inverse
+    assert inverse is not None
+    if inverse == relation.id:
+        return "a relation is no inverse of itself: write 'symmetric: true' instead"
+    if inverse not in by_id:
+        by_name = [other.id for other in by_id.values() if other.name == inverse]
+        hint = f"did you mean {by_name[0]!r}? " if by_name else did_you_mean(inverse, by_id)
+        return f"no relation here has this id: {hint}name one that is in the file, or remove inverse"
+    if by_id[inverse].symmetric:
+        return f"{inverse!r} is symmetric and has no inverse: remove inverse"
+    theirs = by_id[inverse].inverse or inverse_of.get(inverse, relation.id)
+    if theirs != relation.id:
+        return f"{inverse!r} is the inverse of {theirs!r}: two relations must name each other"
+    return None

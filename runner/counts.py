@@ -1,0 +1,62 @@
+"""What happened to a shard or a run, as numbers that add up: nothing is dropped without being counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+
+
+@dataclass
+class Counts:
+    """Sums over shards.
+
+    ``lines`` = ``blank_lines`` + ``documents`` + all of ``rejects``. ``pairs`` are ordered pairs of mentions in one
+    sentence, and = ``scored_pairs`` + ``overlapping_pairs`` + ``crowded_pairs`` + ``unfitting_pairs`` (no relation
+    allows their types) + ``long_pairs`` (further apart than the model reads) + ``tokenless_pairs`` (a mention
+    without a token the model knows). ``repeated_ids`` and ``facts`` (different ``triple_id``) are counted within shards.
+    """
+
+    shards: int = 0
+    lines: int = 0
+    blank_lines: int = 0
+    documents: int = 0
+    given_entities: int = 0
+    repeated_ids: int = 0
+    sentences: int = 0
+    cut_sentences: int = 0
+    crowded_sentences: int = 0
+    mentions: int = 0
+    crossing_mentions: int = 0
+    duplicate_mentions: int = 0
+    pairs: int = 0
+    overlapping_pairs: int = 0
+    crowded_pairs: int = 0
+    unfitting_pairs: int = 0
+    long_pairs: int = 0
+    tokenless_pairs: int = 0
+    scored_pairs: int = 0
+    triples: int = 0
+    facts: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+    #: The entity types that occurred, of those that relations name.
+    types_seen: set[str] = field(default_factory=set)
+
+    @property
+    def rejected(self) -> int:
+        """Return the number of rejected lines."""
+        return self.rejects.total()
+
+    def add(self, other: Counts) -> None:
+        """Add the figures of another shard or run to these."""
+        for name in (entry.name for entry in fields(self)):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, mine | theirs if isinstance(mine, set) else mine + theirs)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the figures for ``run.json``."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {
+            **values,
+            "rejects": dict(sorted(self.rejects.items())),
+            "types_seen": sorted(self.types_seen),
+        }

@@ -1,0 +1,258 @@
+"""From similarities to decisions: type masks, calibrated scores, thresholds, and one triple per fact and pair.
+
+Everything is rounded to four decimals before it is compared, so that a decision doesn't hang on how the
+work was divided into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsre.relations.contract import Calibration
+from zsre.relations.relation import RelationSet
+from zsre.relations.vectors import PairVectors
+
+DECIMALS: Final = 4
+#: Similarity parts held at a time; 4 million are 16 MB. It bounds memory whatever the number of relations.
+_CHUNK_PARTS: Final = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The triples to write for a list of pairs, one row each, by pair and then from the best score down.
+
+    ``pair`` (N,) indexes the pairs that were asked for, ``relation`` (N,) the relations. ``parts`` (N, 3) are the
+    similarity's head, tail and context parts, which sum to it. ``margin`` (N,) is the distance to the best
+    other relation allowed for the pair, NaN where there is none.
+    """
+
+    pair: NDArray[np.int64]
+    relation: NDArray[np.int64]
+    score: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    parts: NDArray[np.float64]
+    margin: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def take(self, rows: NDArray[np.int64]) -> Decisions:
+        """Return the chosen rows in the given order."""
+        return Decisions(
+            self.pair[rows],
+            self.relation[rows],
+            self.score[rows],
+            self.similarity[rows],
+            self.parts[rows],
+            self.margin[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What makes a scored pair a triple: thresholds (R,) on the score, and how many relations a pair may have.
+
+    ``partners`` gives, for each relation, those that state the same fact when head and tail change places:
+    itself if it is symmetric, and its inverse.
+    """
+
+    calibration: Calibration
+    thresholds: NDArray[np.float64]
+    partners: tuple[frozenset[int], ...]
+    max_relations: int = 3
+
+
+def make_rules(
+    relations: RelationSet, calibration: Calibration, threshold: float | None, max_relations: int
+) -> Rules:
+    """Combine a relation's own threshold, else ``threshold``, else the model's, with the rest."""
+    default = calibration.threshold if threshold is None else threshold
+    own = [relation.threshold for relation in relations]
+    return Rules(
+        calibration=calibration,
+        thresholds=np.asarray([default if value is None else value for value in own], dtype=np.float64),
+        partners=swap_partners(relations),
+        max_relations=max_relations,
+    )
+
+
+def swap_partners(relations: RelationSet) -> tuple[frozenset[int], ...]:
+    """Return, for each relation, the positions of those that say the same with head and tail swapped."""
+    partners: list[set[int]] = [{index} if relation.symmetric else set() for index, relation in enumerate(relations)]
+    for index, relation in enumerate(relations):
+        if relation.inverse is not None and relation.inverse in relations:
+            other = relations.index(relation.inverse)
+            partners[index].add(other)
+            partners[other].add(index)
+    return tuple(frozenset(found) for found in partners)
+
+
+class TypeMask:
+    """Which relations allow which types of head and tail, worked out once per pair of types.
+
+    Types that no relation names all count as one, so that labels from a corpus cannot make it grow.
+    """
+
+    def __init__(self, relations: RelationSet) -> None:
+        self._relations = relations
+        self._named = frozenset(
+            name for relation in relations for name in (*relation.head.types, *relation.tail.types)
+        )
+        self._rows: dict[tuple[str | None, str | None], NDArray[np.bool_]] = {}
+
+    def row(self, head_type: str | None, tail_type: str | None) -> NDArray[np.bool_]:
+        """Return (R,): whether each relation allows the two types in this order."""
+        key = self._known(head_type), self._known(tail_type)
+        if key not in self._rows:
+            self._rows[key] = np.asarray([relation.allows(*key) for relation in self._relations], dtype=np.bool_)
+        return self._rows[key]
+
+    def admits(self, head_type: str | None, tail_type: str | None) -> bool:
+        """Tell whether any relation allows the two types in this order."""
+        return bool(self.row(head_type, tail_type).any())
+
+    def rows(self, types: Sequence[tuple[str | None, str | None]]) -> NDArray[np.bool_]:
+        """Return (P, R) for the head and tail types of P pairs."""
+        if not types:
+            return np.zeros((0, len(self._relations)), dtype=np.bool_)
+        return np.stack([self.row(head, tail) for head, tail in types])
+
+    def named(self, types: Iterable[str | None]) -> frozenset[str]:
+        """Return those of the types that a relation names."""
+        return self._named.intersection(name for name in types if name is not None)
+
+    def unseen(self, seen: Collection[str]) -> list[str]:
+        """Return the types that relations name but that aren't among ``seen``, sorted."""
+        return sorted(self._named.difference(seen))
+
+    def _known(self, entity_type: str | None) -> str | None:
+        return entity_type if entity_type is None or entity_type in self._named else ""
+
+
+def decide(
+    vectors: PairVectors,
+    relation_vectors: NDArray[np.float32],
+    mask: TypeMask,
+    types: Sequence[tuple[str | None, str | None]],
+    ends: NDArray[np.int64],
+    rules: Rules,
+) -> Decisions:
+    """Decide on all pairs of a batch.
+
+    ``types`` and ``ends`` (P, 2) describe every pair that was asked for, also those that could not be encoded:
+    the types of head and tail, and two numbers that identify the mentions within the batch and grow along the text.
+    """
+    per_pair = max(1, 3 * len(relation_vectors))
+    found = [
+        score_pairs(
+            chunk.similarities(relation_vectors), mask.rows([types[pair] for pair in chunk.kept]), chunk.kept, rules
+        )
+        for chunk in _chunks(vectors, max(1, _CHUNK_PARTS // per_pair))
+    ]
+    return best_per_pair(one_per_fact(_joined(found), ends, rules.partners), rules.max_relations)
+
+
+def score_pairs(
+    parts: NDArray[np.float32], allowed: NDArray[np.bool_], pairs: NDArray[np.int64], rules: Rules
+) -> Decisions:
+    """Return every allowed relation at or above its threshold.
+
+    ``parts`` is (P, R, 3), ``allowed`` (P, R) and ``pairs`` (P,) the numbers that the pairs go by.
+    """
+    similarity = _rounded(parts.sum(axis=2, dtype=np.float64))
+    score = _rounded(rules.calibration.probability(similarity.astype(np.float32)))
+    row, relation = np.nonzero(allowed & (score >= rules.thresholds))
+    chosen = similarity[row, relation]
+    ends = _rounded(parts[row, relation, :2].astype(np.float64))
+    # The difference, not the context's own rounding, so that the three parts sum to the similarity.
+    context = _rounded(chosen - ends.sum(axis=1))
+    return Decisions(
+        pair=pairs[row],
+        relation=relation.astype(np.int64),
+        score=score[row, relation],
+        similarity=chosen,
+        parts=np.column_stack([ends, context]),
+        margin=_margins(np.where(allowed, similarity, -np.inf), row, relation),
+    )
+
+
+def one_per_fact(
+    decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]
+) -> Decisions:
+    """Leave out what another decision says the other way round: a symmetric relation, or an inverse.
+
+    The higher similarity stays. On a tie it is the relation that comes first in the file, and of the two orders of one
+    relation the one whose head comes first in the text.
+    """
+    swappable = np.asarray([bool(found) for found in partners], dtype=np.bool_)
+    keep = ~swappable[decisions.relation] if len(decisions) else np.zeros(0, dtype=np.bool_)
+    rivals = np.flatnonzero(~keep)
+    heads, tails = ends[decisions.pair[rivals], 0], ends[decisions.pair[rivals], 1]
+    order = np.lexsort((tails, heads, decisions.relation[rivals], -decisions.similarity[rivals]))
+    kept: set[tuple[int, int, int]] = set()
+    for position in order:
+        head, tail = int(heads[position]), int(tails[position])
+        relation = int(decisions.relation[rivals[position]])
+        if not any((tail, head, partner) in kept for partner in partners[relation]):
+            kept.add((head, tail, relation))
+            keep[rivals[position]] = True
+    return decisions.take(np.flatnonzero(keep))
+
+
+def best_per_pair(decisions: Decisions, most: int) -> Decisions:
+    """Sort by pair, score (best first) and order in the relations file, and keep the first ``most`` of each pair."""
+    order = np.lexsort((decisions.relation, -decisions.similarity, -decisions.score, decisions.pair))
+    ordered = decisions.take(order)
+    first = np.searchsorted(ordered.pair, ordered.pair, side="left")
+    return ordered.take(np.flatnonzero(np.arange(len(ordered)) - first < most))
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to four decimals, and never to a negative zero."""
+    rounded: NDArray[np.float64] = np.round(values, DECIMALS) + 0.0
+    return rounded
+
+
+def _margins(
+    masked: NDArray[np.float64], row: NDArray[np.int64], relation: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return how far each chosen (row, relation) lies above the best other relation of its row."""
+    if not len(row):
+        return np.zeros(0)
+    rows = np.arange(len(masked))
+    best = masked.argmax(axis=1)
+    without = masked.copy()
+    without[rows, best] = -np.inf
+    others = np.where(relation == best[row], without.max(axis=1)[row], masked[rows, best][row])
+    margins = _rounded(masked[row, relation] - others)
+    return np.where(np.isfinite(others), margins, np.nan)
+
+
+def _chunks(vectors: PairVectors, size: int) -> Iterator[PairVectors]:
+    for start in range(0, len(vectors.pairs), size):
+        pairs = vectors.pairs[start : start + size]
+        used, places = np.unique(pairs, return_inverse=True)
+        yield replace(
+            vectors,
+            mentions=vectors.mentions[used],
+            contexts=vectors.contexts[start : start + size],
+            pairs=places.reshape(pairs.shape).astype(np.int64),
+            kept=vectors.kept[start : start + size],
+        )
+
+
+def _joined(found: Sequence[Decisions]) -> Decisions:
+    if not found:
+        nothing, numbers = np.zeros(0), np.zeros(0, dtype=np.int64)
+        return Decisions(numbers, numbers, nothing, nothing, np.zeros((0, 3)), nothing)
+    return Decisions(
+        *(
+            np.concatenate([getattr(decisions, name) for decisions in found])
+            for name in ("pair", "relation", "score", "similarity", "parts", "margin")
+        )
+    )

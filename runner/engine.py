@@ -1,0 +1,152 @@
+"""Scoring with exported models: sentences and relations in, vectors out, on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, TOKENIZER_KEY, Contract, read_contract
+from zsre.relations.errors import ModelError
+from zsre.relations.relation import RelationSet
+from zsre.relations.relation_texts import relation_texts
+from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, prepare_tokenizer, token_rows
+from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
+from zsre.runner.session import choose_device, open_session, session_metadata
+
+#: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
+CPU_TOKENS, CUDA_TOKENS = 2048, 8192
+#: Rows are padded to a multiple of this, which keeps the number of distinct shapes small.
+LENGTH_STEP = 8
+RELATION_BATCH = 64
+
+
+class Engine:
+    """A pair of exported files, ready to encode; use `load_engine` to make one."""
+
+    def __init__(
+        self, contract: Contract, sentences: ort.InferenceSession, relations: ort.InferenceSession, device: str
+    ) -> None:
+        self.contract = contract
+        self.device = device
+        self._sentences, self._relations = sentences, relations
+        self._tokenizer = prepare_tokenizer(_tokenizer(sentences))
+        # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
+        self._relation_tokenizer = _tokenizer(relations)
+        self._relation_tokenizer.encode_special_tokens = True
+        self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
+
+    def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
+        """Encode all pairs of the sentences; each row of tokens is encoded once, rows of like length together."""
+        found = token_rows(sentences, self._tokenizer, self.contract.tokens)
+        width = self.contract.dimension
+        mentions = [np.empty((0, width), dtype=np.float16)]
+        contexts = [np.empty((0, width), dtype=np.float16)]
+        pairs = [np.empty((0, 2), dtype=np.int64)]
+        positions: list[int] = []
+        base = 0
+        for rows in self._batches(found.rows):
+            inputs = encoder_inputs(rows, self.contract.tokens.pad_id, LENGTH_STEP)
+            mention_vectors, context_vectors = self.run_graph(inputs)
+            mentions.append(mention_vectors.astype(np.float16))
+            contexts.append(context_vectors.astype(np.float16))
+            pairs.append(inputs.pairs + base)
+            base += len(inputs.mentions)
+            positions.extend(position for row in rows for position in row.pair_positions)
+        kept = np.asarray(positions, dtype=np.int64)
+        ascending = np.argsort(kept, kind="stable")
+        return PairVectors(
+            mentions=np.concatenate(mentions),
+            contexts=np.concatenate(contexts)[ascending],
+            pairs=np.concatenate(pairs)[ascending],
+            kept=kept[ascending],
+            too_long=found.too_long,
+            no_tokens=found.no_tokens,
+            cut_sentences=found.cut_sentences,
+        )
+
+    def run_graph(self, inputs: EncoderInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the sentence graph once: mention vectors (M, D) and context vectors (P, D) in full precision."""
+        feeds = {name: getattr(inputs, name) for name in inputs.__slots__}
+        mentions, contexts = self._sentences.run(["mention_vectors", "context_vectors"], feeds)
+        return mentions, contexts
+
+    def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
+        """Return the scaled blocks (R, 3, D) of relations: head, tail, context."""
+        texts = [relation_texts(relation) for relation in relations]
+        flat = [part for text in texts for part in (text.head, text.tail, text.description)]
+        unique = list(dict.fromkeys(flat))
+        vectors = dict(zip(unique, self._encode_texts(unique), strict=True))
+        blocks = np.stack([vectors[text] for text in flat]).reshape(len(texts), 3, -1)
+        return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
+
+    def _batches(self, rows: Sequence[TokenRow]) -> Iterator[list[TokenRow]]:
+        batch: list[TokenRow] = []
+        for row in sorted(rows, key=lambda row: len(row.ids)):
+            width = -(-len(row.ids) // LENGTH_STEP) * LENGTH_STEP
+            if batch and (len(batch) + 1) * width > self._batch_tokens:
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        encodings = self._relation_tokenizer.encode_batch(list(texts))
+        order = sorted(range(len(texts)), key=lambda index: len(encodings[index].ids))
+        vectors = np.empty((len(texts), self.contract.dimension), dtype=np.float32)
+        for begin in range(0, len(order), RELATION_BATCH):
+            chosen = order[begin : begin + RELATION_BATCH]
+            width = max(len(encodings[index].ids) for index in chosen)
+            input_ids = np.zeros((len(chosen), width), dtype=np.int64)
+            attention_mask = np.zeros_like(input_ids)
+            for place, index in enumerate(chosen):
+                ids = encodings[index].ids
+                input_ids[place, : len(ids)] = ids
+                attention_mask[place, : len(ids)] = 1
+            feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
+            vectors[chosen] = self._relations.run(["vectors"], feeds)[0]
+        return vectors
+
+
+def load_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> Engine:
+    """Open an exported model, or the one that ships if ``model`` is None.
+
+    ``device`` is ``auto``, ``cpu`` or ``cuda``. Raises ModelError for a file that is missing, damaged, not
+    ours, of another contract version, or whose other half is missing or belongs to another model.
+    """
+    path = model or shipped_model()
+    chosen = choose_device(device)
+    sentences = open_session(path, chosen, threads)
+    contract = read_contract(session_metadata(sentences), SENTENCES_ROLE, str(path))
+    beside = relations_path(path)
+    if not beside.is_file():
+        raise ModelError(f"{path}: {beside.name} is missing beside it; a model is both files, so copy both")
+    relations = open_session(beside, chosen, threads)
+    other = read_contract(session_metadata(relations), RELATIONS_ROLE, str(beside))
+    if other.fingerprint != contract.fingerprint:
+        raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
+    used = "CUDA" if "CUDAExecutionProvider" in sentences.get_providers() else "CPU"
+    return Engine(contract, sentences, relations, used)
+
+
+def relations_path(model: Path) -> Path:
+    """Return where the relation half of a model lies: ``model.relations.onnx`` beside ``model.onnx``."""
+    return model.with_name(model.stem + ".relations.onnx")
+
+
+def shipped_model() -> Path:
+    """Return the path of the model that comes with the package."""
+    return Path(str(resources.files("zsre.runner").joinpath("model", "model.onnx")))
+
+
+def _tokenizer(session: ort.InferenceSession) -> Tokenizer:
+    metadata = session_metadata(session)
+    if TOKENIZER_KEY not in metadata:
+        raise ModelError("the model file carries no tokenizer; export it again")
+    return Tokenizer.from_str(metadata[TOKENIZER_KEY])

@@ -1,0 +1,81 @@
+"""From the mentions of a sentence to the ordered pairs that are worth scoring; whatever is left out is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from zsre.relations.examples import Mention
+
+#: Tells whether some relation allows a head of the first type and a tail of the second.
+Admits = Callable[[str | None, str | None], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """The mentions of a sentence in text order, and its ordered pairs (head, tail) by head, then tail.
+
+    ``duplicates`` counts mentions left out because their very span had been seen; ``overlapping``, ``crowded``
+    and ``unfitting`` count pairs left out because the two mentions share characters, because the sentence
+    holds too many mentions, and because no relation allows their types.
+    """
+
+    mentions: tuple[Mention, ...]
+    pairs: tuple[tuple[int, int], ...]
+    duplicates: int = 0
+    overlapping: int = 0
+    crowded: int = 0
+    unfitting: int = 0
+
+
+def pair_mentions(mentions: Iterable[Mention], max_mentions: int, admits: Admits) -> Pairing:
+    """Pair the mentions of one sentence, both ways round.
+
+    Of mentions with the same span the first given stays. A sentence with more than ``max_mentions`` mentions
+    gets about as many pairs as ``max_mentions`` mentions have: each is paired with its nearest neighbours in
+    the text, since names far apart in a long list hardly ever stand in a relation.
+    """
+    given = list(mentions)
+    by_span: dict[tuple[int, int], Mention] = {}
+    for mention in given:
+        by_span.setdefault((mention.start, mention.end), mention)
+    ordered = tuple(by_span[span] for span in sorted(by_span))
+    count = len(ordered)
+    reach = neighbour_reach(count, max_mentions)
+    pairs: list[tuple[int, int]] = []
+    considered = overlapping = unfitting = 0
+    for head, head_mention in enumerate(ordered):
+        for tail in range(max(0, head - reach), min(count, head + reach + 1)):
+            if tail == head:
+                continue
+            considered += 1
+            if head_mention.overlaps(ordered[tail]):
+                overlapping += 1
+            elif not admits(head_mention.type, ordered[tail].type):
+                unfitting += 1
+            else:
+                pairs.append((head, tail))
+    return Pairing(
+        mentions=ordered,
+        pairs=tuple(pairs),
+        duplicates=len(given) - count,
+        overlapping=overlapping,
+        crowded=count * (count - 1) - considered,
+        unfitting=unfitting,
+    )
+
+
+def neighbour_reach(count: int, max_mentions: int) -> int:
+    """Return how many mentions away, in text order, a partner may lie.
+
+    It is the furthest reach at which ``count`` mentions have no more ordered pairs than ``max_mentions``
+    have without any limit, and at least 1.
+    """
+    if count <= max_mentions:
+        return max(count - 1, 0)
+    budget = max_mentions * (max_mentions - 1)
+    reach = 1
+    # With reach k there are k(2n − k − 1) ordered pairs.
+    while (reach + 1) * (2 * count - reach - 2) <= budget:
+        reach += 1
+    return reach

@@ -1,0 +1,218 @@
+"""From a raw line to a record, or to a reject that says what is wrong with it; every other line is blank."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from zsre.relations.errors import UsageError
+from zsre.relations.examples import Mention
+from zsre.runner.corpus import BYTE_ORDER_MARK, RawLine
+
+#: How much of a rejected line is shown.
+REJECT_TEXT_CHARS: Final = 200
+DEFAULT_ID_FIELD: Final = "id"
+ENTITIES_FIELD: Final = "entities"
+
+
+class Reason(StrEnum):
+    """Why a line is no document."""
+
+    LINE_TOO_LONG = "line_too_long"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_TEXT = "missing_text"
+    TEXT_NOT_A_STRING = "text_not_a_string"
+    EMPTY_TEXT = "empty_text"
+    TEXT_TOO_LONG = "text_too_long"
+    LONE_SURROGATE = "lone_surrogate"
+    MISSING_ID = "missing_id"
+    BAD_ID = "bad_id"
+    BAD_ENTITIES = "bad_entities"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A document to extract from.
+
+    ``entities`` are those given with it (offsets into ``text``), ``None`` if it came without. ``kept`` holds
+    the fields passed through, in the order they were asked for. ``size`` is the line's length in the input.
+    """
+
+    id: str
+    text: str
+    entities: tuple[Mention, ...] | None
+    kept: tuple[str | None, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A line that is no document: where it stands, the reason, what exactly, and its beginning."""
+
+    file: str
+    line: int
+    reason: Reason
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """Which fields of a record are read.
+
+    With ``id_field`` unset, ``id`` is read and a record without one is called ``line-N``; a field named
+    explicitly must be there.
+    """
+
+    text_field: str = "text"
+    id_field: str | None = None
+    keep: tuple[str, ...] = ()
+    max_text_chars: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        if self.max_text_chars < 1:
+            raise UsageError(f"--max-text-chars {self.max_text_chars}: must be at least 1")
+        for position, name in enumerate(self.keep):
+            if not name:
+                raise UsageError(f"--keep {','.join(self.keep)}: a field without a name; check the commas")
+            if name in self.keep[:position]:
+                raise UsageError(f"--keep {','.join(self.keep)}: '{name}' is named twice; name it once")
+
+
+class _Rejected(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | Reject | None:
+    """Return the line's record, a reject, or ``None`` for a blank line; ``file`` goes into rejects."""
+    if line.blank:
+        return None
+    try:
+        fields = _fields(line)
+        text = _text(fields, settings)
+        return Record(
+            id=_id(fields, settings, line.number),
+            text=text,
+            entities=_entities(fields.get(ENTITIES_FIELD), len(text)),
+            kept=tuple(_kept(fields.get(name), name) for name in settings.keep),
+            size=line.size,
+        )
+    except _Rejected as rejected:
+        shown = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="replace")
+        return Reject(file, line.number, rejected.reason, rejected.detail, shown[:REJECT_TEXT_CHARS])
+
+
+def _fields(line: RawLine) -> Mapping[str, Any]:
+    if line.too_long:
+        raise _Rejected(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit")
+    try:
+        # Decoded here because json.loads would take bytes for UTF-16 or UTF-32 where they look like it.
+        content = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Rejected(Reason.NOT_UTF8, f"byte {error.start + 1} of the line: {error.reason}") from error
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _Rejected(Reason.NOT_JSON, str(error)) from error
+    if not isinstance(fields, dict):
+        raise _Rejected(Reason.NOT_AN_OBJECT, f"{_json_type(fields)} where an object was expected")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], settings: RecordSettings) -> str:
+    name = settings.text_field
+    if name not in fields:
+        present = ", ".join(_shown(key) for key in list(fields)[:5]) or "none"
+        raise _Rejected(Reason.MISSING_TEXT, f"no field {_shown(name)} (fields: {present}); see --text-field")
+    text = fields[name]
+    if not isinstance(text, str):
+        raise _Rejected(Reason.TEXT_NOT_A_STRING, f"field {_shown(name)} is {_json_type(text)}")
+    if not text.strip():
+        raise _Rejected(Reason.EMPTY_TEXT, f"field {_shown(name)} holds nothing but white space")
+    if len(text) > settings.max_text_chars:
+        raise _Rejected(Reason.TEXT_TOO_LONG, f"{len(text):,} characters; --max-text-chars sets the limit")
+    return _storable(text, name)
+
+
+def _id(fields: Mapping[str, Any], settings: RecordSettings, number: int) -> str:
+    name = DEFAULT_ID_FIELD if settings.id_field is None else settings.id_field
+    value = fields.get(name)
+    if value is None:
+        if settings.id_field is None:
+            return f"line-{number}"
+        raise _Rejected(Reason.MISSING_ID, f"no field {_shown(name)}; see --id-field")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        found = "empty" if isinstance(value, str) else _json_type(value)
+        raise _Rejected(Reason.BAD_ID, f"field {_shown(name)} is {found}; a string or a whole number is expected")
+    return _storable(value, name)
+
+
+def _entities(value: object, text_chars: int) -> tuple[Mention, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise _Rejected(Reason.BAD_ENTITIES, f"field 'entities' is {_json_type(value)}; a list is expected")
+    return tuple(_entity(entity, f"entities[{index}]", text_chars) for index, entity in enumerate(value))
+
+
+def _entity(value: object, place: str, text_chars: int) -> Mention:
+    if not isinstance(value, dict):
+        raise _Rejected(Reason.BAD_ENTITIES, f"{place} is {_json_type(value)}; an object is expected")
+    start, end, label = value.get("start"), value.get("end"), value.get("label")
+    for name, offset in (("start", start), ("end", end)):
+        if not isinstance(offset, int) or isinstance(offset, bool):
+            raise _Rejected(Reason.BAD_ENTITIES, f"{place}.{name} is {_json_type(offset)}; a whole number is expected")
+    if not 0 <= start < end <= text_chars:
+        raise _Rejected(
+            Reason.BAD_ENTITIES, f"{place} is {start} to {end}, no span of a text of {text_chars:,} characters"
+        )
+    if not isinstance(label, str) or not label:
+        found = "empty" if label == "" else _json_type(label)
+        raise _Rejected(Reason.BAD_ENTITIES, f"{place}.label is {found}; the entity's type is expected")
+    return Mention(start, end, _storable(label, f"{place}.label"))
+
+
+def _kept(value: object, name: str) -> str | None:
+    if value is None:
+        return None
+    return _storable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), name)
+
+
+def _storable(text: str, name: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _Rejected(
+            Reason.LONE_SURROGATE,
+            f"character {error.start + 1} of {_shown(name)} is {_shown(text[error.start])}, half of a pair",
+        ) from error
+    return text
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= 40 else text[:40] + "...")
+
+
+def _json_type(value: object) -> str:
+    match value:
+        case None:
+            return "null or missing"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

@@ -1,0 +1,99 @@
+"""ONNX Runtime sessions: which device, which threads, and what goes wrong with its two packages."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from zsre.relations.errors import ModelError, UsageError
+
+logger = logging.getLogger(__name__)
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where sessions run: ``name`` is for people, ``providers`` for ONNX Runtime."""
+
+    name: str
+    providers: tuple[str, ...]
+
+
+def choose_device(wanted: str) -> Device:
+    """Return CUDA where a driver and a CUDA build of ONNX Runtime are there, else the CPU.
+
+    ONNX Runtime prints alarming lines when it is asked for CUDA in vain, so the driver is looked for first.
+    Raises UsageError if CUDA was asked for and cannot be had, saying what is missing.
+    """
+    warn_of_two_packages()
+    cpu = Device("CPU", ("CPUExecutionProvider",))
+    if wanted == "cpu":
+        return cpu
+    if not has_cuda_driver():
+        if wanted == "cuda":
+            raise UsageError("--device cuda: no NVIDIA driver on this machine; use --device cpu or auto")
+        return cpu
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        if wanted == "cuda":
+            raise UsageError("--device cuda: this onnxruntime has no CUDA: pip install 'zsre[cuda]'")
+        logger.warning("there is a GPU, but this onnxruntime has no CUDA: pip install 'zsre[cuda]' to use it")
+        return cpu
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    return Device("CUDA", ("CUDAExecutionProvider", "CPUExecutionProvider"))
+
+
+def has_cuda_driver() -> bool:
+    """Tell whether NVIDIA's driver library loads and finds a device."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
+
+
+def warn_of_two_packages() -> None:
+    """Notice that both onnxruntime packages are installed, which overwrite each other's files."""
+    found = []
+    for package in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if len(found) == 2:
+        logger.warning(
+            "both %s and %s are installed and overwrite each other; keep one: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
+            *found,
+        )
+
+
+def open_session(path: Path, device: Device, threads: int | None) -> ort.InferenceSession:
+    """Load a model file; raise ModelError for one that is missing or that ONNX Runtime cannot read."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file; make one with zsre-export")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    try:
+        session = ort.InferenceSession(str(path), options, providers=list(device.providers))
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base
+        first = str(error).strip().splitlines()[0]
+        raise ModelError(f"{path}: not a model that ONNX Runtime can read: {first}") from error
+    if device.name == "CUDA" and "CUDAExecutionProvider" not in session.get_providers():
+        logger.warning("CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'")
+    return session
+
+
+def session_metadata(session: ort.InferenceSession) -> dict[str, Any]:
+    """Return the metadata that travels in a model file."""
+    return dict(session.get_modelmeta().custom_metadata_map)

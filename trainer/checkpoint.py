@@ -1,0 +1,182 @@
+"""The run directory: what a run leaves behind, and what it needs to go on after an interruption.
+
+``config.yaml``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
+``tokenizer.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``calibration.json`` if fitted; while it runs also ``checkpoint/``.
+Everything is written to a temporary name first and then renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from zsre.relations.contract import Calibration
+from zsre.relations.errors import ModelError, OutputError
+from zsre.trainer.config import TrainConfig, parse_config
+
+WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "config.yaml", "run.json"
+METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint", "calibration.json"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run has seen and how far it came; ``seen_relations`` are in the classifier's order."""
+
+    seen_relations: tuple[str, ...]
+    seen_data: tuple[str, ...]
+    pairs: dict[str, int]
+    level_slope: float = 0.0
+    level: float = 0.0
+    best_epoch: int = 0
+    best_f1: float = 0.0
+    finished: bool = False
+    zsre_version: str = ""
+    torch_version: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: ``step`` counts over the whole run, ``batch`` within ``epoch``."""
+
+    epoch: int
+    batch: int
+    step: int
+    best_f1: float
+    best_epoch: int
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors whole or not at all; safetensors, never pickle."""
+    temporary = path.with_name(path.name + ".tmp")
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, str(temporary))
+    os.replace(temporary, path)
+
+
+def write_facts(directory: Path, facts: RunFacts) -> None:
+    """Write ``run.json``."""
+    write_text(directory / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
+
+
+def start_run(directory: Path, config: TrainConfig) -> None:
+    """Make a fresh run directory; raise OutputError if one is there already."""
+    if directory.exists() and any(directory.iterdir()):
+        raise OutputError(f"{directory}: not empty; go on with it by --resume {directory}, or give another -o")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / CONFIG, yaml.safe_dump(config.to_dict() | {}, sort_keys=False, allow_unicode=True))
+
+
+def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
+    """Read a run directory's configuration and facts; raise ModelError if it is not one or has no model yet."""
+    if not (directory / CONFIG).is_file():
+        raise ModelError(f"{directory}: not a run directory of zsre-train: it holds no {CONFIG}")
+    config = read_run_config(directory)
+    if not (directory / FACTS).is_file() or not (directory / WEIGHTS).is_file():
+        raise ModelError(f"{directory}: no epoch has finished yet: zsre-train --resume {directory}")
+    try:
+        fields = json.loads((directory / FACTS).read_text(encoding="utf-8"))
+        facts = RunFacts(
+            **{**fields, "seen_relations": tuple(fields["seen_relations"]), "seen_data": tuple(fields["seen_data"])}
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{directory / FACTS}: damaged: {error}") from error
+    return config, facts
+
+
+def write_calibration(directory: Path, calibration: Calibration) -> None:
+    """Write ``calibration.json``, which the export carries."""
+    write_text(directory / CALIBRATION, json.dumps(asdict(calibration), indent=2) + "\n")
+
+
+def read_calibration(directory: Path) -> Calibration | None:
+    """Read a run's calibration; return None for a run that has none."""
+    path = directory / CALIBRATION
+    if not path.is_file():
+        return None
+    try:
+        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path}: damaged: {error}") from error
+
+
+def read_run_config(directory: Path) -> TrainConfig:
+    """Read the configuration that a run was started with."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise ModelError(f"{directory}: not a run directory of zsre-train: it holds no {CONFIG}")
+    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+
+
+def save_checkpoint(
+    directory: Path,
+    progress: Progress,
+    modules: Mapping[str, torch.nn.Module],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Save all that training depends on: weights, optimizer moments, random states, position."""
+    tensors: dict[str, Tensor] = {"rng.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    for prefix, module in modules.items():
+        tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
+    temporary = directory / (CHECKPOINT + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    save_tensors(temporary / "state.safetensors", tensors)
+    write_text(temporary / "progress.json", json.dumps(asdict(progress)))
+    shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
+    os.replace(temporary, directory / CHECKPOINT)
+
+
+def load_checkpoint(
+    directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+) -> Progress | None:
+    """Restore what `save_checkpoint` saved, in place; return None if the run was never saved."""
+    folder = directory / CHECKPOINT
+    if not folder.is_dir():
+        return None
+    tensors = load_file(str(folder / "state.safetensors"))
+    for prefix, module in modules.items():
+        start = prefix + "."
+        module.load_state_dict({name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)})
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, moment = name.split(".")
+            state.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+
+
+def drop_checkpoint(directory: Path) -> None:
+    """Remove what only an unfinished run needs."""
+    shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
+
+
+def cut_metrics(directory: Path, step: int) -> None:
+    """Drop the metrics that an interrupted run wrote after its last checkpoint."""
+    path = directory / METRICS
+    if path.is_file():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        write_text(path, "".join(line + "\n" for line in lines))

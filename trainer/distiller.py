@@ -1,0 +1,113 @@
+"""The bidirectional semantic distiller (section 3.4): what to remove from a context, and what to select for it.
+
+Shape suffixes: S rows, T tokens, M mentions, P pairs, D width.
+
+Everything that depends on a row alone is computed once for the row; attention logits that are linear in the
+two mentions are computed per mention and added per pair. A pair attends over its row through one matrix product
+with all rows' states, whose foreign tokens have weight zero, so no token state is copied per pair.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+GaussianReading = Literal["position", "value"]
+EPSILON = 1e-6
+
+
+class ReverseGradient(torch.autograd.Function):
+    """Identity forward, −λ times the gradient backward (Ganin & Lempitsky, 2015)."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, strength: float) -> Tensor:  # type: ignore[override]  # noqa: D102
+        ctx.strength = strength  # type: ignore[attr-defined]
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # noqa: D102
+        return -ctx.strength * gradient, None  # type: ignore[attr-defined]
+
+
+def reject(x: Tensor, direction: Tensor) -> Tensor:
+    """Remove from ``x`` its projection onto ``direction`` (eqs. 10 and 14); a zero direction removes nothing."""
+    scale = (x * direction).sum(-1, keepdim=True) / direction.pow(2).sum(-1, keepdim=True).clamp_min(EPSILON)
+    return x - scale * direction
+
+
+class FusionProjectionDistiller(nn.Module):
+    """Finds the features of a row that are irrelevant to relations and removes them from a context (eqs. 8–14).
+
+    The query is one learned vector. Token states are detached, so that the reversed gradient trains the query
+    and the classifier but never the encoder.
+    """
+
+    def __init__(self, width: int, seen_relations: int, reverse_strength: float) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.classifier = nn.Linear(width, seen_relations)
+        self.reverse_strength = reverse_strength
+
+    def forward(self, states_STD: Tensor, mask_ST: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the irrelevant features h⁻ (eq. 11) and A_dot (eq. 8) of every row, (S, D) each."""
+        states_STD = states_STD.detach()
+        weights_ST = (states_STD @ self.query).masked_fill(~mask_ST, float("-inf")).softmax(-1)
+        # 1 − softmax would give padding the weight 1.
+        inverse_ST = (1 - weights_ST) * mask_ST
+        dot_SD = torch.einsum("st,std->sd", weights_ST, states_STD)
+        inverse_SD = torch.einsum("st,std->sd", inverse_ST, states_STD)
+        return dot_SD + reject(inverse_SD, dot_SD), dot_SD
+
+    def classify(self, dot_SD: Tensor) -> Tensor:
+        """Return logits over the seen relations behind gradient reversal (eq. 12)."""
+        reversed_SD: Tensor = ReverseGradient.apply(dot_SD, self.reverse_strength)  # type: ignore[no-untyped-call]
+        logits: Tensor = self.classifier(reversed_SD)
+        return logits
+
+
+class GaussianAdaptiveSelector(nn.Module):
+    """Selects the relevant features of a row for a context, by attention calibrated with a Gaussian (eqs. 15–22).
+
+    Reading ``position``: the Gaussian lies over token positions, with μ their mean plus a learned offset and σ
+    their spread about μ. Reading ``value``: it lies over the key values of each feature instead.
+    """
+
+    def __init__(self, width: int, reading: GaussianReading) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.offset = nn.Parameter(torch.zeros(1 if reading == "position" else width))
+        self.reading = reading
+
+    def gaussian(self, keys_STD: Tensor, mask_ST: Tensor) -> Tensor:
+        """Return Ĝ (eqs. 16–20): (S, T, 1) over positions or (S, T, D) over key values; 0 on padding."""
+        mask_ST1 = mask_ST.unsqueeze(-1).to(keys_STD.dtype)
+        count_S11 = mask_ST1.sum(1, keepdim=True)
+        if self.reading == "position":
+            x_ST = torch.arange(keys_STD.shape[1], device=keys_STD.device, dtype=keys_STD.dtype)
+            values = (x_ST.expand(mask_ST.shape)).unsqueeze(-1)
+        else:
+            values = keys_STD
+        mean = (values * mask_ST1).sum(1, keepdim=True) / count_S11 + self.offset
+        variance = ((values - mean).pow(2) * mask_ST1).sum(1, keepdim=True) / count_S11
+        weights = torch.exp(-0.5 * (values - mean).pow(2) / variance.clamp_min(EPSILON)) * mask_ST1
+        return weights / weights.sum(1, keepdim=True).clamp_min(EPSILON)
+
+    def forward(self, states_STD: Tensor, mask_ST: Tensor, queries_PD: Tensor, row_P: Tensor) -> Tensor:
+        """Return h̄₂ (P, D), the features selected for each pair from its row.
+
+        ``queries_PD`` is ĥ; ``row_P`` the row of each pair.
+        """
+        rows, tokens, width = states_STD.shape
+        keys_STD, values_STD = self.key(states_STD), self.value(states_STD)
+        gaussian_STG = self.gaussian(keys_STD, mask_ST)
+        logits_PN = self.query(queries_PD) @ keys_STD.reshape(rows * tokens, width).T * width**-0.5
+        own_PST = (row_P[:, None] == torch.arange(rows, device=row_P.device))[:, :, None] & mask_ST[None]
+        weights_PN = logits_PN.masked_fill(~own_PST.reshape(len(row_P), -1), float("-inf")).softmax(-1)
+        # The product of two distributions sums to about 1/n: renormalise by its own sum (eq. 21).
+        weighted_ND = (values_STD * gaussian_STG).reshape(rows * tokens, width)
+        sums = weights_PN @ gaussian_STG.reshape(rows * tokens, -1)
+        return (weights_PN @ weighted_ND) / sums.clamp_min(EPSILON)

@@ -1,0 +1,149 @@
+"""Calibration by folds: how probable a triple is at a similarity, for relations that a model has not seen.
+
+The seen relations are dealt into folds; a model of the same recipe is trained without each, and scores every
+pair of densely annotated text against the relations of its fold whose types fit. The pooled similarities, with
+whether the text states the relation, fit one logistic curve for the final model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from zsre.relations.contract import Calibration
+from zsre.relations.equivalents import equivalents_of
+from zsre.relations.errors import ConfigError
+from zsre.relations.examples import LabelledSentence
+from zsre.relations.metrics import expected_calibration_error
+from zsre.relations.relation import Relation
+from zsre.relations.vectors import PairSentence
+from zsre.trainer.checkpoint import CALIBRATION, FACTS, read_run, start_run, write_calibration
+from zsre.trainer.config import TrainConfig
+from zsre.trainer.data import read_sources
+from zsre.trainer.loop import Status, fit
+from zsre.trainer.relation_table import RelationEncoder
+from zsre.trainer.setup import load_run, load_texts, prepare
+from zsre.trainer.validate import encode_pairs
+
+logger = logging.getLogger(__name__)
+FOLDS, SAMPLE = "folds", "sample.npz"
+
+
+def deal_folds(relations: Iterable[str], count: int, seed: int) -> list[tuple[str, ...]]:
+    """Deal relations into folds of like size, keeping those of one meaning (and inverses) together."""
+    left = sorted(relations)
+    groups: list[list[str]] = []
+    while left:
+        group = [left.pop(0)]
+        for relation in group:
+            alike = [other for other in left if other in equivalents_of(relation, "same")]
+            group.extend(alike)
+            left = [other for other in left if other not in alike]
+        groups.append(group)
+    random.Random(seed).shuffle(groups)
+    folds: list[list[str]] = [[] for _ in range(count)]
+    for group in groups:
+        min(folds, key=len).extend(group)
+    return [tuple(fold) for fold in folds]
+
+
+def calibrate(config: TrainConfig, directory: Path, device: torch.device, show: Callable[[Status], None]) -> Calibration:
+    """Cross-fit the calibration of a finished run and write it into the run directory.
+
+    Fold models live under ``folds/``; those that are finished are not trained again. Raises ConfigError without
+    ``calibration.data``.
+    """
+    if not config.calibration.data:
+        raise ConfigError("calibration needs densely annotated text: set calibration.data")
+    _, facts = read_run(directory)
+    folds = deal_folds(facts.seen_relations, config.calibration.folds, config.seed)
+    similarities, correct = [], []
+    for number, fold in enumerate(folds):
+        sample = fold_sample(config, directory / FOLDS / str(number), fold, device, show)
+        similarities.append(sample[0])
+        correct.append(sample[1])
+    calibration, error = fit_calibration(np.concatenate(similarities), np.concatenate(correct))
+    fitted_on = (
+        f"{len(np.concatenate(correct))} pairs and relations of fitting types from "
+        f"{', '.join(data.path for data in config.calibration.data)}, {len(folds)} folds of relations held out, "
+        f"expected calibration error {error:.4f}"
+    )
+    calibration = dataclasses.replace(calibration, fitted_on=fitted_on)
+    write_calibration(directory, calibration)
+    logger.info("%s: slope %.2f, intercept %.2f; %s", CALIBRATION, calibration.slope, calibration.intercept, fitted_on)
+    return calibration
+
+
+def fold_sample(
+    config: TrainConfig, directory: Path, fold: tuple[str, ...], device: torch.device, show: Callable[[Status], None]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Train without a fold and return held-out similarities and whether each is right; kept in the folder."""
+    kept = directory / SAMPLE
+    if kept.is_file():
+        with np.load(kept) as arrays:
+            return arrays["similarities"], arrays["correct"]
+    data = tuple(dataclasses.replace(source, leave_out=(*source.leave_out, *fold)) for source in config.data)
+    without = dataclasses.replace(config, data=data, name=f"{config.name}-fold-{directory.name}")
+    if not (directory / FACTS).is_file() or not read_run(directory)[1].finished:
+        if not directory.is_dir():
+            start_run(directory, without)
+        logger.info("fold %s: without %s", directory.name, ", ".join(fold))
+        fit(prepare(without, directory, device), directory, show)
+    labelled = [sentence for _, source in read_sources(config.calibration.data) for sentence in source]
+    similarities, correct = score_fold(directory, labelled, fold, device)
+    np.savez_compressed(kept, similarities=similarities, correct=correct)
+    return similarities, correct
+
+
+def score_fold(
+    directory: Path, labelled: Sequence[LabelledSentence], fold: tuple[str, ...], device: torch.device
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Score all pairs against the fold's relations whose types fit; pairs nobody decided on are left out."""
+    run = load_run(directory)
+    model = run.model.to(device)
+    model.bf16_encoder = device.type == "cuda"
+    texts = load_texts(run.config.texts.sources)
+    relations: list[Relation] = [texts[relation][0] for relation in fold]
+    encoder = RelationEncoder(run.config.relation_encoder_name, str(device))
+    vectors = encoder.blocks(relations, run.config.model.alpha)
+    sentences = [
+        PairSentence(sentence.text, sentence.mentions, tuple((pair.head, pair.tail) for pair in sentence.pairs))
+        for sentence in labelled
+        if sentence.pairs
+    ]
+    encoded = encode_pairs(model, run.tokenizer, run.tokens, sentences)
+    pairs = [(sentence, pair) for sentence in labelled for pair in sentence.pairs]
+    allowed = np.zeros((len(encoded.kept), len(relations)), dtype=np.bool_)
+    correct = np.zeros_like(allowed)
+    for row, position in enumerate(encoded.kept):
+        sentence, pair = pairs[position]
+        head_type, tail_type = sentence.mentions[pair.head].type, sentence.mentions[pair.tail].type
+        for column, relation in enumerate(relations):
+            decided = pair.looked_for is None or relation.id in pair.looked_for
+            allowed[row, column] = decided and relation.allows(head_type, tail_type)
+            correct[row, column] = relation.id in pair.relations
+    similarities = encoded.similarities(vectors).sum(-1)
+    return similarities[allowed], correct[allowed]
+
+
+def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_]) -> tuple[Calibration, float]:
+    """Fit σ(slope · similarity + intercept) by maximum likelihood; return it with its expected calibration error.
+
+    Raises ConfigError if the sample holds no right or no wrong triple, or if similarity says nothing.
+    """
+    if correct.all() or not correct.any():
+        raise ConfigError("the calibration data states none, or all, of the held-out relations: nothing to fit")
+    regression = LogisticRegression(C=1e6, max_iter=1000).fit(similarities[:, None].astype(np.float64), correct)
+    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    if slope <= 0:
+        raise ConfigError(f"similarity does not tell right triples from wrong ones (slope {slope:.2f})")
+    calibration = Calibration(slope, intercept)
+    return calibration, expected_calibration_error(calibration.probability(similarities), correct)

@@ -1,0 +1,181 @@
+"""The training loop: optimizer, schedule, epochs, validation, and going on after an interruption."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from zsre.trainer.batches import batches, plan_epoch
+from zsre.trainer.checkpoint import (
+    METRICS,
+    WEIGHTS,
+    Progress,
+    cut_metrics,
+    drop_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_tensors,
+    write_facts,
+)
+from zsre.trainer.config import OptimConfig
+from zsre.trainer.objective import LossParts
+from zsre.trainer.plot import plot_losses
+from zsre.trainer.setup import Setup
+from zsre.trainer.validate import validate
+
+logger = logging.getLogger(__name__)
+LOG_EVERY = 20
+#: A multiple of LOG_EVERY, so that a run that goes on averages its losses over the same steps.
+SAVE_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a progress display shows after a step."""
+
+    epoch: int
+    step: int
+    steps: int
+    losses: dict[str, float]
+    examples_per_second: float
+
+
+def wants_bf16(precision: str, device: torch.device) -> bool:
+    """Tell whether the encoder trains in bf16: on CUDA, and on processors that multiply bf16 in hardware."""
+    if precision == "auto":
+        return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return precision == "bf16"
+
+
+def make_optimizer(setup: Setup, config: OptimConfig) -> torch.optim.AdamW:
+    """Group parameters by learning rate; frozen ones get no gradient at all."""
+    encoder = setup.model.encoder
+    freeze(encoder, config)
+    inside = {id(parameter) for parameter in encoder.parameters()}
+    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    new = [parameter for parameter in setup.model.parameters() if id(parameter) not in inside]
+    new_rate = config.learning_rate * config.new_layers_factor
+    groups = [
+        {"params": trained, "lr": config.learning_rate},
+        {"params": new, "lr": new_rate},
+        {"params": list(setup.objective.parameters()), "lr": new_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+
+
+def freeze(encoder: nn.Module, config: OptimConfig) -> None:
+    """Stop the gradient of the embeddings and the first layers."""
+    for name, parameter in encoder.named_parameters():
+        layer = next((int(part) for part in name.split(".") if part.isdigit()), None)
+        embedding = config.frozen_embeddings and name.startswith("embeddings.")
+        if embedding or (layer is not None and layer < config.frozen_layers):
+            parameter.requires_grad_(False)
+
+
+def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
+    """Return the factor at a step: linear up over the warm-up share, then linear down to zero."""
+    rising = max(1, round(steps * warmup))
+    return (step + 1) / rising if step < rising else max(0.0, (steps - step) / max(1, steps - rising))
+
+
+def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
+    """Train to the end, from the last checkpoint if there is one.
+
+    Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations).
+    """
+    optim = setup.config.optim
+    optimizer = make_optimizer(setup, optim)
+    base_rates = [group["lr"] for group in optimizer.param_groups]
+    modules = {"model": setup.model, "objective": setup.objective}
+    torch.manual_seed(setup.config.seed)
+    progress = load_checkpoint(directory, modules, optimizer) or Progress(0, 0, 0, -1.0, 0)
+    cut_metrics(directory, progress.step)
+    lengths = [len(row.ids) for row in setup.rows]
+    per_epoch = -(-len(lengths) // optim.batch_size)
+    steps = per_epoch * optim.epochs
+    meter = _Meter(setup.device)
+    for epoch in range(progress.epoch, optim.epochs):
+        plan = plan_epoch(lengths, optim.batch_size, setup.config.seed, epoch)
+        setup.model.train()
+        setup.model.bf16_encoder = wants_bf16(optim.precision, setup.device)
+        for batch in batches(setup.rows, setup.pairs, setup.tokens.pad_id, plan[progress.batch :]):
+            factor = learning_rate_factor(progress.step, steps, optim.warmup)
+            for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+                group["lr"] = rate * factor
+            texts = setup.config.texts
+            table = setup.table.sample(texts.drop_terms) if texts.phrasings == "sample" else setup.mean_table
+            optimizer.zero_grad(set_to_none=True)
+            losses = setup.objective(setup.model, batch.to(setup.device), table)
+            losses.total.backward()
+            nn.utils.clip_grad_norm_(setup.model.parameters(), optim.max_gradient_norm)
+            optimizer.step()
+            progress = replace(progress, batch=progress.batch + 1, step=progress.step + 1)
+            meter.add(losses, len(batch.input_ids))
+            if progress.step % LOG_EVERY == 0 or progress.batch == len(plan):
+                status = meter.status(epoch, progress.step, steps)
+                log(directory, {"step": status.step, "epoch": epoch, **status.losses})
+                show(status)
+            if progress.step % SAVE_EVERY == 0 and progress.batch < len(plan):
+                save_checkpoint(directory, progress, modules, optimizer)
+        progress = finish_epoch(setup, directory, progress)
+        save_checkpoint(directory, progress, modules, optimizer)
+    write_facts(directory, replace(setup.facts(progress), finished=True))
+    plot_losses(directory)
+    drop_checkpoint(directory)
+
+
+def finish_epoch(setup: Setup, directory: Path, progress: Progress) -> Progress:
+    """Validate in full precision, keep the weights if they are the best so far, and step to the next epoch."""
+    setup.model.bf16_encoder = False
+    f1 = 0.0
+    if setup.validation is not None:
+        report = validate(
+            setup.model, setup.tokenizer, setup.tokens, setup.validation.examples,
+            setup.validation.relations, setup.validation.vectors,
+        )  # fmt: skip
+        f1 = report.paper_f1
+        log(directory, {"step": progress.step, "epoch": progress.epoch, "validation_f1": f1})
+        logger.info("epoch %d: F1 %.2f on %d validation relations", progress.epoch + 1, 100 * f1, len(report.relations))
+    if setup.validation is None or f1 > progress.best_f1:
+        progress = replace(progress, best_f1=f1, best_epoch=progress.epoch)
+        save_tensors(directory / WEIGHTS, setup.model.state_dict())
+        write_facts(directory, setup.facts(progress))
+    plot_losses(directory)
+    return replace(progress, epoch=progress.epoch + 1, batch=0)
+
+
+def log(directory: Path, values: dict[str, float]) -> None:
+    """Append one line to the run's metrics."""
+    with (directory / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+class _Meter:
+    """Averages losses and counts examples between two lines of the log; reads the device only then."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._reset()
+
+    def _reset(self) -> None:
+        self.parts: list[LossParts] = []
+        self.examples = 0
+        self.since = time.perf_counter()
+
+    def add(self, losses: LossParts, examples: int) -> None:
+        self.parts.append(losses)
+        self.examples += examples
+
+    def status(self, epoch: int, step: int, steps: int) -> Status:
+        values = [parts.values() for parts in self.parts]
+        means = {name: round(float(torch.stack([value[name] for value in values]).mean()), 6) for name in values[0]}
+        rate = self.examples / max(1e-9, time.perf_counter() - self.since)
+        self._reset()
+        return Status(epoch, step, steps, means, rate)

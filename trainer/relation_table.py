@@ -1,0 +1,123 @@
+"""The relation side (eqs. 5–7): texts through a frozen sentence encoder, once per run.
+
+Shape suffixes: V phrasings, R relations, D width; the axis of 3 is head, tail, context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+
+from zsre.relations.errors import ModelError
+from zsre.relations.relation import Argument, Relation
+from zsre.relations.relation_texts import relation_texts
+from zsre.relations.vectors import scale_blocks
+from zsre.trainer.encoders import resolve_encoder
+
+
+class RelationEncoder:
+    """A frozen Sentence-BERT whose weights are not among the model's parameters."""
+
+    def __init__(self, name: str, device: str = "cpu") -> None:
+        try:
+            self.model = SentenceTransformer(resolve_encoder(name), device=device)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"relation encoder {name!r} cannot be loaded: {error}") from error
+        self.name = name
+        self._cache: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def width(self) -> int:
+        """Return D."""
+        return int(self.model.get_embedding_dimension() or 0)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return mean-pooled, normalised vectors (N, D); a text is encoded once however often it is asked for."""
+        fresh = list(dict.fromkeys(text for text in texts if text not in self._cache))
+        if fresh:
+            encoded = self.model.encode(fresh, normalize_embeddings=True, show_progress_bar=False)
+            self._cache.update(zip(fresh, np.asarray(encoded, dtype=np.float32), strict=True))
+        return np.stack([self._cache[text] for text in texts])
+
+    def blocks(self, relations: Sequence[Relation], alpha: float) -> NDArray[np.float32]:
+        """Return the scaled blocks (R, 3, D) of relations."""
+        texts = [relation_texts(relation) for relation in relations]
+        head = self.vectors([text.head for text in texts])
+        tail = self.vectors([text.tail for text in texts])
+        return scale_blocks(head, tail, self.vectors([text.description for text in texts]), alpha)
+
+
+def check_widths(sentence_width: int, relations: RelationEncoder) -> None:
+    """Raise ModelError unless both encoders are equally wide, as entity vectors are compared directly."""
+    if sentence_width != relations.width:
+        raise ModelError(
+            f"the sentence encoder is {sentence_width} wide, the relation encoder {relations.name!r} "
+            f"{relations.width}: entity vectors are compared directly, so choose two of one width"
+        )
+
+
+@dataclass(frozen=True)
+class RelationTable:
+    """The vectors of the seen relations in all their phrasings.
+
+    ``phrasings`` is (V, R, 3, D), where a relation with fewer than V phrasings repeats its own;
+    ``neutral`` (V, R, 3, D) has the head and tail texts that a relation without terms gets.
+    """
+
+    ids: tuple[str, ...]
+    phrasings: Tensor
+    neutral: Tensor
+
+    def mean(self) -> Tensor:
+        """Return the mean over phrasings, blocks rescaled to their length, (R, 3, D)."""
+        return _mean_blocks(self.phrasings)
+
+    def sample(self, drop_terms: float) -> Tensor:
+        """Draw a phrasing for each relation, and neutral ends for a share of them, (R, 3, D)."""
+        versions, relations = self.phrasings.shape[:2]
+        drawn = torch.randint(versions, (relations,))
+        index = torch.arange(relations)
+        bare = (torch.rand(relations) < drop_terms).to(self.phrasings.device)
+        return torch.where(bare[:, None, None], self.neutral[drawn, index], self.phrasings[drawn, index])
+
+
+def build_table(
+    ids: Sequence[str],
+    phrasings: Sequence[Sequence[Relation]],
+    encoder: RelationEncoder,
+    alpha: float,
+    device: torch.device,
+) -> RelationTable:
+    """Encode ``phrasings[r]``, the one or more versions of relation ``ids[r]``."""
+    versions = max(len(each) for each in phrasings)
+    full, neutral = [], []
+    for version in range(versions):
+        chosen = [each[version % len(each)] for each in phrasings]
+        full.append(encoder.blocks(chosen, alpha))
+        neutral.append(encoder.blocks([without_terms(relation) for relation in chosen], alpha))
+    return RelationTable(
+        tuple(ids), torch.from_numpy(np.stack(full)).to(device), torch.from_numpy(np.stack(neutral)).to(device)
+    )
+
+
+def mean_blocks(relations: Sequence[Sequence[Relation]], encoder: RelationEncoder, alpha: float) -> NDArray[np.float32]:
+    """Return the blocks (R, 3, D) of relations averaged over the phrasings of each."""
+    table = build_table([each[0].id for each in relations], relations, encoder, alpha, torch.device("cpu"))
+    return np.asarray(table.mean().numpy(), dtype=np.float32)
+
+
+def without_terms(relation: Relation) -> Relation:
+    """Return the relation as someone writes it who names neither terms nor types."""
+    return Relation(relation.id, relation.name, relation.description, Argument(), Argument())
+
+
+def _mean_blocks(blocks_VR3D: Tensor) -> Tensor:
+    scale = blocks_VR3D[0].norm(dim=-1, keepdim=True)
+    mean = blocks_VR3D.mean(0)
+    return mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale

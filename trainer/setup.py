@@ -1,0 +1,184 @@
+"""Everything a run needs, loaded and checked before the first step."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import AutoConfig, AutoModel
+
+from zsre.relations.catalogue import load_relations
+from zsre.relations.contract import Calibration
+from zsre.relations.errors import ConfigError
+from zsre.relations.relation import Relation, RelationSet
+from zsre.relations.splits import Split, read_published_relations, read_split
+from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, token_rows
+from zsre.relations.vectors import PairSentence
+from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
+from zsre.trainer.config import TrainConfig, find_data
+from zsre.trainer.data import PairSet, choose_pairs, evaluation_pairs, read_sources, relations_of
+from zsre.trainer.encoders import attention_options, load_sentence_encoder
+from zsre.trainer.model import SentenceModel
+from zsre.trainer.objective import Objective
+from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, check_widths, mean_blocks
+
+logger = logging.getLogger(__name__)
+TOKENS = "tokens.json"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation pairs, the relations to choose among, and their vectors (R, 3, D)."""
+
+    examples: tuple[Sequence[PairSentence], Sequence[str]]
+    relations: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A run ready to train."""
+
+    config: TrainConfig
+    device: torch.device
+    model: SentenceModel
+    objective: Objective
+    tokenizer: Tokenizer
+    tokens: TokenSettings
+    pairs: PairSet
+    rows: tuple[TokenRow, ...]
+    table: RelationTable
+    mean_table: Tensor
+    validation: Validation | None
+
+    def facts(self, progress: Progress) -> RunFacts:
+        """Return what the run directory records of itself."""
+        return RunFacts(
+            seen_relations=self.pairs.relations,
+            seen_data=tuple(self.pairs.source_counts),
+            pairs=self.pairs.source_counts,
+            level_slope=float(self.objective.log_slope.exp().detach()),
+            level=float(self.objective.level.detach()),
+            best_epoch=progress.best_epoch,
+            best_f1=progress.best_f1,
+            zsre_version=importlib.metadata.version("zsre"),
+            torch_version=torch.__version__,
+        )
+
+
+def prepare(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
+    """Load data, encoders and relation texts; raise a ZsreError for whatever does not fit together."""
+    sources = read_sources(config.data)
+    split = read_split(find_data(config.split)) if config.split else None
+    texts = load_texts(config.texts.sources)
+    counts = sum((relations_of(labelled) for _, labelled in sources), start=relations_of(()))
+    left_out = frozenset[str]().union(*(data.leave_out for data in config.data)) if config.data else frozenset()
+    validation_ids = config.eval.relations or (split.eval if split else ())
+    held_out = frozenset(validation_ids) | frozenset(split.test if split else ()) | left_out
+    seen = choose_seen(split, counts, held_out, texts)
+    torch.manual_seed(config.seed)
+    encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)
+    relation_encoder = RelationEncoder(config.relation_encoder_name, str(device))
+    check_widths(encoder.width, relation_encoder)
+    symmetric = {relation.id for found in texts.values() for relation in found if relation.symmetric}
+    pairs = choose_pairs(sources, seen, held_out, symmetric, config.seed)
+    rows = token_rows(pairs.sentences, encoder.tokenizer, encoder.tokens)
+    table = build_table(
+        pairs.relations, [texts[relation] for relation in pairs.relations], relation_encoder, config.model.alpha, device
+    )
+    validation = None
+    if validation_ids:
+        examples = evaluation_pairs(sources, validation_ids, config.eval.per_relation, config.seed)
+        vectors = mean_blocks([texts[relation] for relation in validation_ids], relation_encoder, config.model.alpha)
+        validation = Validation(examples, tuple(validation_ids), vectors)
+    write_text(directory / TOKENIZER, encoder.tokenizer.to_str())
+    write_text(
+        directory / TOKENS, json.dumps({name: getattr(encoder.tokens, name) for name in encoder.tokens.__slots__})
+    )
+    encoder.model.config.save_pretrained(directory / "encoder")
+    model = SentenceModel(encoder.model, config.model, len(pairs.relations)).to(device)
+    logger.info("%s: %.2f M parameters, %d rows", config.name, count_parameters(model) / 1e6, len(rows.rows))
+    return Setup(
+        config=config,
+        device=device,
+        model=model,
+        objective=Objective(config.contrast, config.ranking, config.level).to(device),
+        tokenizer=encoder.tokenizer,
+        tokens=encoder.tokens,
+        pairs=pairs,
+        rows=rows.rows,
+        table=table,
+        mean_table=table.mean(),
+        validation=validation,
+    )
+
+
+def choose_seen(
+    split: Split | None, counts: dict[str, int], held_out: frozenset[str], texts: dict[str, list[Relation]]
+) -> tuple[str, ...]:
+    """Return the relations to train on: the split's, or all that the data states, less those held out.
+
+    Raises ConfigError for a relation of the split that no text describes.
+    """
+    wanted = split.train if split else tuple(sorted(counts))
+    missing = [relation for relation in wanted if relation not in texts]
+    if missing and split:
+        raise ConfigError(f"no text describes {', '.join(missing[:5])}: add a source to texts.sources")
+    if missing:
+        logger.warning("%d relations of the data have no text and are left out: %s", len(missing), ", ".join(missing))
+    return tuple(relation for relation in wanted if relation in texts and relation not in held_out and counts[relation])
+
+
+def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:
+    """Return the phrasings of each relation, in the order of the sources that have it."""
+    found: dict[str, list[Relation]] = {}
+    for source in sources:
+        relations: RelationSet
+        if source.endswith(".json"):
+            relations = read_published_relations(find_data(source))
+        else:
+            relations = load_relations(source if source.startswith("wikidata") else str(find_data(source)))
+        for relation in relations:
+            found.setdefault(relation.id, []).append(relation)
+    return found
+
+
+def count_parameters(model: SentenceModel) -> int:
+    """Count the parameters of the sentence side; the frozen relation encoder is not among them (Table 5)."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run directory loaded for export or measuring, in evaluation mode on the CPU."""
+
+    directory: Path
+    config: TrainConfig
+    facts: RunFacts
+    model: SentenceModel
+    tokenizer: Tokenizer
+    tokens: TokenSettings
+    calibration: Calibration | None
+
+
+def load_run(directory: Path) -> TrainedRun:
+    """Load a run's best epoch; raise ModelError if there is none."""
+    config, facts = read_run(directory)
+    encoder_config = AutoConfig.from_pretrained(directory / "encoder")
+    encoder = AutoModel.from_config(encoder_config, **attention_options(str(directory / "encoder")))
+    model = SentenceModel(encoder, config.model, len(facts.seen_relations))
+    model.load_state_dict(load_file(str(directory / WEIGHTS)))
+    fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
+    tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
+    tokenizer = prepare_tokenizer(Tokenizer.from_file(str(directory / TOKENIZER)))
+    return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory))
