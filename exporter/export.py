@@ -114,8 +114,9 @@ def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenize
 
 
 def _transformer(encoder: SentenceTransformer) -> nn.Module:
-    module: nn.Module = encoder[0].auto_model.eval()
-    return module
+    module = encoder[0].auto_model
+    assert isinstance(module, nn.Module)
+    return module.eval()
 
 
 def _relation_tokenizer(encoder: SentenceTransformer) -> Tokenizer:

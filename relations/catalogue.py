@@ -21,8 +21,9 @@ _EXAMPLE: Final = f"{CATALOGUE}:P112,P26"
 def load_relations(spec: str) -> RelationSet:
     """Return the relations that ``spec`` names.
 
-    ``wikidata`` is the whole catalogue; ``wikidata:P112,spouse`` picks from it by id or name, in that order;
-    anything else is the path of a relations file. Raise ``RelationsFileError`` for an unknown pick or a bad file.
+    ``wikidata`` is the whole catalogue; ``wikidata:P112,spouse`` picks from it in that order, by id or, where it
+    holds no comma, by name; anything else is the path of a relations file. Raise ``RelationsFileError`` for an
+    unknown pick or a bad file.
     """
     name, colon, picks = spec.partition(":")
     if name == CATALOGUE:

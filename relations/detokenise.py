@@ -28,6 +28,7 @@ _NO_SPACE_AFTER: Final = frozenset({*"([{$#£€¥“‘«", "US$"})
 _ENDS_AND_JOINS: Final = frozenset({".-", ".–"})  # as in "U.S .- based"
 _CLITIC_ENDS: Final = frozenset({"s", "re", "ve", "ll", "d", "m", "t"})
 _CLITIC: Final = re.compile(r"(?:n['’]t|['’](?:s|re|ve|ll|d|m|t))", re.IGNORECASE)
+_MONTH: Final = re.compile(r"(?:jan|feb|mar|apr|may|june?\b|july?\b|aug|sep|oct|nov|dec)", re.IGNORECASE)
 _ENTITY: Final = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);", re.IGNORECASE)
 
 #: Whether a word attaches to the one before it, and whether the next attaches to it.
@@ -143,5 +144,5 @@ def _joins(words: Sequence[str], index: int) -> bool:
     if word != "–":
         return before.isalnum() and after.isalnum()
     # A lone en dash between words is most often a parenthesis, between numbers a range, between dates spaced.
-    ends_date = index + 2 < len(words) and words[index + 2][:1].isupper()
-    return before.isdigit() and after.isdigit() and not ends_date
+    dates = index + 2 < len(words) and _MONTH.match(words[index + 2]) is not None
+    return before.isdigit() and after.isdigit() and not dates

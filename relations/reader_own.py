@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from zsre.relations.errors import OutputError
 from zsre.relations.examples import LabelledPair, LabelledSentence
 from zsre.relations.reader_record import Record, SentenceBuilder, json_records
 from zsre.relations.reader_source import file_stem
@@ -36,10 +37,18 @@ def read_own(path: Path) -> Iterator[LabelledSentence]:
 
 
 def write_labelled(path: Path, sentences: Iterable[LabelledSentence]) -> None:
-    """Write sentences so that reading them gives them back; an existing file is replaced."""
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for sentence in sentences:
-            stream.write(json.dumps(_as_json(sentence), ensure_ascii=False) + "\n")
+    """Write sentences so that reading them gives them back; an existing file is replaced.
+
+    Raises ``OutputError`` if the file cannot be written.
+    """
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            for sentence in sentences:
+                stream.write(json.dumps(_as_json(sentence), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}; choose a folder that exists and has room"
+        ) from error
 
 
 def _pair(pair: Record, indices: list[int]) -> LabelledPair:

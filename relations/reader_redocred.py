@@ -19,14 +19,14 @@ from zsre.relations.examples import LabelledPair, LabelledSentence
 from zsre.relations.reader_record import Record, TokenisedBuilder, listed_records
 from zsre.relations.reader_source import Place
 
-#: DocRED's entity types and the types of spaCy's English pipelines that they are read as. DocRED's LOC holds
-#: countries and cities as well as rivers, so that a relation for which LOC must do should allow both GPE and LOC.
+#: DocRED's entity types as zsre reads them. Its LOC holds countries and cities as well as rivers, so it becomes the
+#: broad type PLACE (see `BROAD_TYPES`), which fits wherever GPE, LOC or FAC does.
 DOCRED_TYPES: Final[Mapping[str, str]] = {
     "PER": "PERSON",
     "ORG": "ORG",
-    "LOC": "LOC",
+    "LOC": "PLACE",
     "TIME": "DATE",
-    "NUM": "CARDINAL",
+    "NUM": "NUM",
     "MISC": "MISC",
 }
 

@@ -56,10 +56,10 @@ def parse_json(text: str, place: Place) -> object:
     try:
         return cast(object, json.loads(text))
     except json.JSONDecodeError as error:
-        # Within a single line, the column alone says where.
-        spot = f"line {error.lineno} column {error.colno}" if "\n" in text else f"column {error.colno}"
+        spot = f"column {error.colno}" if place.where else f"line {error.lineno} column {error.colno}"
         raise place.error(
-            f"is not JSON: {error.msg} at {spot}, before {error.doc[error.pos : error.pos + 20]!r}; mend or remove it"
+            f"is not JSON: {error.msg.removesuffix(' at')} at {spot}, before {text[error.pos : error.pos + 20]!r}; "
+            "mend or remove it"
         ) from None
     except (ValueError, RecursionError) as error:
         raise place.error(f"is not JSON that can be read: {error}; mend or remove it") from None

@@ -85,12 +85,8 @@ def _first_value(path: Path) -> object:
         return line
     try:
         value = parse_json(line, Place(str(path), f"line {number}"))
-    except DataError as broken_line:
-        # A document written over many lines, or JSON lines of which the first is broken.
-        try:
-            value = read_json(path)
-        except DataError:
-            raise broken_line from None
+    except DataError:
+        value = read_json(path)  # a document written over many lines; else this says where the first is broken
     return value[0] if isinstance(value, list) and value else value
 
 

@@ -30,6 +30,16 @@ SPACY_TYPES: Final[dict[str, str]] = {
 }
 
 
+#: Types of coarser schemes (CoNLL, DocRED), each with the types that it may stand for. Entities that are given
+#: with one of these fit wherever one of its types does.
+BROAD_TYPES: Final[dict[str, frozenset[str]]] = {
+    "PER": frozenset({"PERSON"}),
+    "PLACE": frozenset({"GPE", "LOC", "FAC"}),
+    "NUM": frozenset({"CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY"}),
+    "MISC": frozenset({"EVENT", "LANGUAGE", "LAW", "NORP", "PRODUCT", "WORK_OF_ART"}),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One end of a relation: the entity types allowed there (none given: any) and words for what stands there."""
@@ -39,7 +49,9 @@ class Argument:
 
     def allows(self, entity_type: str | None) -> bool:
         """Tell whether an entity of this type may stand here; an untyped entity may stand anywhere."""
-        return not self.types or entity_type is None or entity_type in self.types
+        if not self.types or entity_type is None or entity_type in self.types:
+            return True
+        return not BROAD_TYPES.get(entity_type, frozenset()).isdisjoint(self.types)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 import yaml
 
-from zsre.relations.problems import Problems, did_you_mean
+from zsre.relations.problems import Problems, did_you_mean, shorten
 from zsre.relations.relation import Argument, Relation, RelationSet
 from zsre.relations.yaml_fields import Fields, is_null, kind_of, line_of, scalar_of
 from zsre.relations.yaml_source import read_yaml
@@ -133,9 +133,9 @@ def _read_entry(node: yaml.Node, number: int, problems: Problems) -> _Entry | No
 
 def _label(node: yaml.MappingNode, number: int) -> str:
     """Return how messages call a relation: its id, else its name, else its place in the list."""
-    values = {key.value: value.value for key, value in node.value if isinstance(value, yaml.ScalarNode)}
+    values = {key.value: scalar_of(value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
     chosen = values.get("id") or values.get("name")
-    return repr(chosen) if chosen else f"relation {number}"
+    return shorten(chosen) if chosen else f"relation {number}"
 
 
 def _read_end(fields: Fields, end: str, problems: Problems, owner: str) -> tuple[dict[str, int], tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from zsre.relations.catalogue import load_relations
 from zsre.relations.reader_record import Record, listed_records
 from zsre.relations.reader_source import Place, read_json
 from zsre.relations.relation import Argument, Relation, RelationSet
@@ -39,7 +40,7 @@ def read_split(path: Path) -> Split:
 def read_published_relations(path: Path) -> RelationSet:
     """Read ``[{"relation", "description", "head": [terms], "tail": [terms]}]``, as RE-Matching published it.
 
-    The file has no names apart from the ids, so a relation's name is its id.
+    A description there reads "NAME is DESCRIPTION", which is taken apart; without " is " the id is the name.
     """
     relations: dict[str, Relation] = {}
     for record in listed_records(path, "relation"):
@@ -47,5 +48,15 @@ def read_published_relations(path: Path) -> RelationSet:
         if relation_id in relations:
             raise record.error("relation", f'"{relation_id}" was described before; keep one description of it')
         head, tail = (Argument(terms=tuple(record.strings(end))) for end in ("head", "tail"))
-        relations[relation_id] = Relation(relation_id, relation_id, record.string("description"), head, tail)
+        name, found, description = record.string("description").partition(" is ")
+        if not found:
+            name, description = relation_id, name
+        relations[relation_id] = Relation(relation_id, name, description, head, tail)
     return RelationSet(tuple(relations.values()), source=str(path))
+
+
+def load_described(spec: str) -> RelationSet:
+    """Load relations for training or measuring: whatever `load_relations` takes, or a published ``.json`` list."""
+    if spec.endswith(".json"):
+        return read_published_relations(Path(spec))
+    return load_relations(spec)

@@ -29,10 +29,10 @@ class PairVectors:
     """The vectors of many pairs, rounded to float16 so that fresh and kept vectors decide alike.
 
     ``mentions`` is (M, D), ``contexts`` (P, D), both scaled; ``pairs`` (P, 2) holds the rows of ``mentions``
-    that are a pair's head and tail. ``kept`` (P,) gives each encoded pair's position in the flattened list
-    of all pairs that were asked for, ascending; the missing ones were left out as ``too_long`` (the two
-    mentions lie further apart than the model reads) or ``no_tokens`` (a mention has no token of its own, as
-    with characters that the tokenizer drops). ``cut_sentences`` counts sentences longer than the model reads, seen through windows.
+    that are a pair's head and tail. ``kept`` (P,) gives each encoded pair's position in the flattened list of
+    all pairs that were asked for, ascending. The missing ones are counted: ``too_long`` (the two mentions lie
+    further apart than the model reads) or ``no_tokens`` (a mention has no token of its own, as with characters
+    that the tokenizer drops). ``cut_sentences`` are longer than the model reads, and seen through windows.
     """
 
     mentions: NDArray[np.float16]

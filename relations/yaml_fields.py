@@ -93,8 +93,7 @@ class Fields:
             self.add_problem(key, f"no value: {_OPTIONAL}")
             return found
         if not isinstance(node, yaml.SequenceNode):
-            example = node.value if isinstance(node, yaml.ScalarNode) else "first, second"
-            self.add_problem(key, f"{kind_of(node)}, not a list: write [{example}]", scalar_of(node))
+            self.add_problem(key, f"{kind_of(node)}, not a list: put it in brackets, as in [ORG]", scalar_of(node))
             return found
         for item in node.value:
             text = self._as_text(key, item, "write one or remove the item")
@@ -139,7 +138,7 @@ class Fields:
             self._problems.add(line, label, f"no value: {remedy}")
         elif node.tag != TAG_PREFIX + "str":
             kind = _READ_AS.get(node.tag, "something else than text")
-            self._problems.add(line, label, f"YAML reads this as {kind}: put it in quotes, '{node.value}'", node.value)
+            self._problems.add(line, label, f"YAML reads this as {kind}: put it in quotes", node.value)
         elif any("\ud800" <= character <= "\udfff" for character in node.value):
             self._problems.add(line, label, "half of a character (a lone surrogate): write it in full", node.value)
         elif text := " ".join(node.value.split()):

@@ -60,7 +60,9 @@ def _read_bytes(path: Path) -> bytes:
     except IsADirectoryError:
         raise RelationsFileError(f"{path}: a folder, not a file: name the YAML file in it") from None
     except OSError as error:
-        raise RelationsFileError(f"{path}: cannot be read: {error.strerror}: check its permissions") from None
+        raise RelationsFileError(
+            f"{path}: cannot be read: {error.strerror}: check the path and its permissions"
+        ) from None
     if len(content) > MAX_BYTES:
         raise RelationsFileError(
             f"{path}: larger than {MAX_BYTES // 2**20} MiB: is this a relations file? If so, split it"
@@ -101,14 +103,10 @@ def _syntax_message(error: yaml.MarkedYAMLError, text: str, path: Path) -> str:
     # An error at the end of the file is marked on the line after the last.
     line = min(mark.line, len(lines) - 1)
     character = lines[mark.line][mark.column : mark.column + 1] if mark.line < len(lines) else ""
-    problem = f"{error.problem}"
-    remedy = next((remedy for start, remedy in _SYNTAX_REMEDIES.items() if start in problem), _SYNTAX_REMEDY)
+    began = "" if error.context_mark is None else f"{error.context} (line {error.context_mark.line + 1}), "
+    problem = f"{began}{error.problem}"
+    remedy = next((remedy for part, remedy in _SYNTAX_REMEDIES.items() if part in problem), _SYNTAX_REMEDY)
     if "cannot start any token" in problem:
-        remedy = (
-            "indent with spaces, not tabs"
-            if character == "\t"
-            else f"put text that starts with {character!r} in quotes"
-        )
-    opened = error.context_mark
-    since = "" if opened is None or opened.line == line else f" (it starts on line {opened.line + 1})"
-    return f"{path}:{line + 1}: column {mark.column + 1}: not valid YAML: {problem}{since}: {remedy}"
+        tab = character == "\t"
+        remedy = "indent with spaces, not tabs" if tab else f"put text that starts with {character!r} in quotes"
+    return f"{path}:{line + 1}: column {mark.column + 1}: not valid YAML: {problem}: {remedy}"

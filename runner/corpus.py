@@ -94,9 +94,7 @@ class Shard:
         position, count = self.source.start, 0
         with _open_file(self.source.path) as stream:
             stream.seek(position)
-            for line in islice(
-                read_lines(stream, self.file, self.max_line_bytes, self.first_line), self.line_count
-            ):
+            for line in islice(read_lines(stream, self.file, self.max_line_bytes, self.first_line), self.line_count):
                 position, count = position + line.size, count + 1
                 yield line
         if position != self.source.end or count != self.line_count:
@@ -200,12 +198,18 @@ def _limited(lines: Iterable[RawLine], limit: int | None) -> Iterator[RawLine]:
 def _groups(lines: Iterable[RawLine], shard_lines: int) -> Iterator[list[RawLine]]:
     group: list[RawLine] = []
     held = 0
-    for line in lines:
-        group.append(line)
-        held += len(line.data)
-        if len(group) == shard_lines or held >= SHARD_BYTES:
+    try:
+        for line in lines:
+            group.append(line)
+            held += len(line.data)
+            if len(group) == shard_lines or held >= SHARD_BYTES:
+                yield group
+                group, held = [], 0
+    except DataError:
+        # What came before the place where a stream breaks off is still worth having.
+        if group:
             yield group
-            group, held = [], 0
+        raise
     if group:
         yield group
 

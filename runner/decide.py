@@ -67,9 +67,7 @@ class Rules:
     max_relations: int = 3
 
 
-def make_rules(
-    relations: RelationSet, calibration: Calibration, threshold: float | None, max_relations: int
-) -> Rules:
+def make_rules(relations: RelationSet, calibration: Calibration, threshold: float | None, max_relations: int) -> Rules:
     """Combine a relation's own threshold, else ``threshold``, else the model's, with the rest."""
     default = calibration.threshold if threshold is None else threshold
     own = [relation.threshold for relation in relations]
@@ -100,9 +98,7 @@ class TypeMask:
 
     def __init__(self, relations: RelationSet) -> None:
         self._relations = relations
-        self._named = frozenset(
-            name for relation in relations for name in (*relation.head.types, *relation.tail.types)
-        )
+        self._named = frozenset(name for relation in relations for name in (*relation.head.types, *relation.tail.types))
         self._rows: dict[tuple[str | None, str | None], NDArray[np.bool_]] = {}
 
     def row(self, head_type: str | None, tail_type: str | None) -> NDArray[np.bool_]:
@@ -181,9 +177,7 @@ def score_pairs(
     )
 
 
-def one_per_fact(
-    decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]
-) -> Decisions:
+def one_per_fact(decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]) -> Decisions:
     """Leave out what another decision says the other way round: a symmetric relation, or an inverse.
 
     The higher similarity stays. On a tie it is the relation that comes first in the file, and of the two orders of one
@@ -218,9 +212,7 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return rounded
 
 
-def _margins(
-    masked: NDArray[np.float64], row: NDArray[np.int64], relation: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _margins(masked: NDArray[np.float64], row: NDArray[np.int64], relation: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return how far each chosen (row, relation) lies above the best other relation of its row."""
     if not len(row):
         return np.zeros(0)

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -52,6 +51,7 @@ _UNNEEDED: Final = frozenset(
         "trainable_lemmatizer",
     }
 )
+_BLANK_LINE: Final = re.compile(r"\n[^\S\n]*\n")
 _NEEDS_TORCH: Final = frozenset({"torch", "spacy-transformers", "spacy-curated-transformers"})
 
 
@@ -98,9 +98,7 @@ class SpacyAnnotator:
     def __init__(self, nlp: Language, processes: int = 1) -> None:
         self._nlp = nlp
         self._processes = processes
-        self._entity_components = [
-            name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns
-        ]
+        self._entity_components = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
 
     @property
     def name(self) -> str:
@@ -111,7 +109,7 @@ class SpacyAnnotator:
     def labels(self) -> frozenset[str]:
         """Return the entity types that the pipeline can give."""
         return frozenset(
-            label for name in self._entity_components for label in self._nlp.get_pipe(name).labels
+            label for name in self._entity_components for label in getattr(self._nlp.get_pipe(name), "labels", ())
         )
 
     def annotate(self, records: Sequence[Record]) -> Iterator[Document]:
@@ -127,11 +125,7 @@ class SpacyAnnotator:
     def _docs(self, records: Sequence[Record], find_entities: bool) -> Iterator[list[tuple[int, Doc]]]:
         """Yield, for each record, its pieces as spaCy documents, with the code point where each begins."""
         spans = [list(piece_spans(record.text)) for record in records]
-        texts = (
-            record.text[start:end]
-            for record, pieces in zip(records, spans, strict=True)
-            for start, end in pieces
-        )
+        texts = (record.text[start:end] for record, pieces in zip(records, spans, strict=True) for start, end in pieces)
         docs = self._pipe(texts, [] if find_entities else self._entity_components)
         for pieces in spans:
             yield [(start, next(docs)) for start, _ in pieces]
@@ -170,7 +164,7 @@ def load_annotator(name: str | None = None, processes: int = 1) -> SpacyAnnotato
 
 
 def piece_spans(text: str, size: int = PIECE_CHARS) -> Iterator[tuple[int, int]]:
-    """Cut a text into spans of at most ``size`` code points, after a line end if possible, or a full stop, or a space."""
+    """Cut a text into spans of at most ``size`` code points, after a line end, or else a full stop, or else a space."""
     start = 0
     while len(text) - start > size:
         for mark in ("\n", ". ", " "):
@@ -189,7 +183,8 @@ def _document(record: Record, pieces: Iterable[tuple[int, Doc]]) -> Document:
     spans: list[tuple[int, int]] = []
     found: list[Mention] = []
     for offset, doc in pieces:
-        spans.extend((offset + sent.start_char, offset + sent.end_char) for sent in doc.sents)
+        for sent in doc.sents:
+            spans.extend(_paragraphs(record.text, offset + sent.start_char, offset + sent.end_char))
         found.extend(Mention(offset + ent.start_char, offset + ent.end_char, ent.label_) for ent in doc.ents)
     mentions = found if record.entities is None else record.entities
     sentences = tuple(_sentences(record.text, spans, sorted(mentions, key=lambda mention: mention.start)))
@@ -216,6 +211,14 @@ def _sentences(text: str, spans: Iterable[tuple[int, int]], mentions: Sequence[M
                 inside.append(Mention(mention.start - start, mention.end - start, mention.type))
             position += 1
         yield Sentence(start, end, stripped, tuple(inside))
+
+
+def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut a sentence at blank lines, which spaCy reads over: a heading is not part of what follows it."""
+    for blank in _BLANK_LINE.finditer(text, start, end):
+        yield start, blank.start()
+        start = blank.end()
+    yield start, end
 
 
 def _text_batches(texts: Iterator[str]) -> Iterator[list[str]]:

@@ -235,10 +235,7 @@ def _triples(batch: Sequence[_Candidate], job: Job, counts: Counts) -> list[Trip
     mentions = [candidate.pairs.mentions for candidate in owners]
     types = [(own[head].type, own[tail].type) for own, (head, tail) in zip(mentions, pairs, strict=True)]
     decisions = decide(vectors, job.relation_vectors, job.mask, types, _ends(batch), job.rules)
-    return [
-        _triple(owners[pair], pairs[pair], job, decisions, row)
-        for row, pair in enumerate(decisions.pair.tolist())
-    ]
+    return [_triple(owners[pair], pairs[pair], job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())]
 
 
 def _ends(batch: Sequence[_Candidate]) -> NDArray[np.int64]:

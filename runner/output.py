@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -120,9 +120,7 @@ def open_output(path: Path, overwrite: bool) -> OutputDirectory:
         output.clear()
         (path / REJECTS_FILE).touch()
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written to: {error.strerror}; give another directory with -o"
-        ) from error
+        raise OutputError(f"{path}: cannot be written to: {error.strerror}; give another directory with -o") from error
     return output
 
 

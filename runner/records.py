@@ -84,7 +84,7 @@ class RecordSettings:
                 raise UsageError(f"--keep {','.join(self.keep)}: '{name}' is named twice; name it once")
 
 
-class _Rejected(Exception):
+class _RejectedError(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
@@ -104,25 +104,25 @@ def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | R
             kept=tuple(_kept(fields.get(name), name) for name in settings.keep),
             size=line.size,
         )
-    except _Rejected as rejected:
+    except _RejectedError as rejected:
         shown = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", errors="replace")
         return Reject(file, line.number, rejected.reason, rejected.detail, shown[:REJECT_TEXT_CHARS])
 
 
 def _fields(line: RawLine) -> Mapping[str, Any]:
     if line.too_long:
-        raise _Rejected(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit")
+        raise _RejectedError(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit")
     try:
         # Decoded here because json.loads would take bytes for UTF-16 or UTF-32 where they look like it.
         content = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Rejected(Reason.NOT_UTF8, f"byte {error.start + 1} of the line: {error.reason}") from error
+        raise _RejectedError(Reason.NOT_UTF8, f"byte {error.start + 1} of the line: {error.reason}") from error
     try:
         fields = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _Rejected(Reason.NOT_JSON, str(error)) from error
+        raise _RejectedError(Reason.NOT_JSON, str(error)) from error
     if not isinstance(fields, dict):
-        raise _Rejected(Reason.NOT_AN_OBJECT, f"{_json_type(fields)} where an object was expected")
+        raise _RejectedError(Reason.NOT_AN_OBJECT, f"{_json_type(fields)} where an object was expected")
     return fields
 
 
@@ -130,14 +130,14 @@ def _text(fields: Mapping[str, Any], settings: RecordSettings) -> str:
     name = settings.text_field
     if name not in fields:
         present = ", ".join(_shown(key) for key in list(fields)[:5]) or "none"
-        raise _Rejected(Reason.MISSING_TEXT, f"no field {_shown(name)} (fields: {present}); see --text-field")
+        raise _RejectedError(Reason.MISSING_TEXT, f"no field {_shown(name)} (fields: {present}); see --text-field")
     text = fields[name]
     if not isinstance(text, str):
-        raise _Rejected(Reason.TEXT_NOT_A_STRING, f"field {_shown(name)} is {_json_type(text)}")
+        raise _RejectedError(Reason.TEXT_NOT_A_STRING, f"field {_shown(name)} is {_json_type(text)}")
     if not text.strip():
-        raise _Rejected(Reason.EMPTY_TEXT, f"field {_shown(name)} holds nothing but white space")
+        raise _RejectedError(Reason.EMPTY_TEXT, f"field {_shown(name)} holds nothing but white space")
     if len(text) > settings.max_text_chars:
-        raise _Rejected(Reason.TEXT_TOO_LONG, f"{len(text):,} characters; --max-text-chars sets the limit")
+        raise _RejectedError(Reason.TEXT_TOO_LONG, f"{len(text):,} characters; --max-text-chars sets the limit")
     return _storable(text, name)
 
 
@@ -147,12 +147,12 @@ def _id(fields: Mapping[str, Any], settings: RecordSettings, number: int) -> str
     if value is None:
         if settings.id_field is None:
             return f"line-{number}"
-        raise _Rejected(Reason.MISSING_ID, f"no field {_shown(name)}; see --id-field")
+        raise _RejectedError(Reason.MISSING_ID, f"no field {_shown(name)}; see --id-field")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value.strip():
         found = "empty" if isinstance(value, str) else _json_type(value)
-        raise _Rejected(Reason.BAD_ID, f"field {_shown(name)} is {found}; a string or a whole number is expected")
+        raise _RejectedError(Reason.BAD_ID, f"field {_shown(name)} is {found}; a string or a whole number is expected")
     return _storable(value, name)
 
 
@@ -160,25 +160,31 @@ def _entities(value: object, text_chars: int) -> tuple[Mention, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list):
-        raise _Rejected(Reason.BAD_ENTITIES, f"field 'entities' is {_json_type(value)}; a list is expected")
+        raise _RejectedError(Reason.BAD_ENTITIES, f"field 'entities' is {_json_type(value)}; a list is expected")
     return tuple(_entity(entity, f"entities[{index}]", text_chars) for index, entity in enumerate(value))
 
 
 def _entity(value: object, place: str, text_chars: int) -> Mention:
     if not isinstance(value, dict):
-        raise _Rejected(Reason.BAD_ENTITIES, f"{place} is {_json_type(value)}; an object is expected")
-    start, end, label = value.get("start"), value.get("end"), value.get("label")
-    for name, offset in (("start", start), ("end", end)):
-        if not isinstance(offset, int) or isinstance(offset, bool):
-            raise _Rejected(Reason.BAD_ENTITIES, f"{place}.{name} is {_json_type(offset)}; a whole number is expected")
+        raise _RejectedError(Reason.BAD_ENTITIES, f"{place} is {_json_type(value)}; an object is expected")
+    start, end = _offset(value, "start", place), _offset(value, "end", place)
+    label = value.get("label")
     if not 0 <= start < end <= text_chars:
-        raise _Rejected(
+        raise _RejectedError(
             Reason.BAD_ENTITIES, f"{place} is {start} to {end}, no span of a text of {text_chars:,} characters"
         )
     if not isinstance(label, str) or not label:
         found = "empty" if label == "" else _json_type(label)
-        raise _Rejected(Reason.BAD_ENTITIES, f"{place}.label is {found}; the entity's type is expected")
+        raise _RejectedError(Reason.BAD_ENTITIES, f"{place}.label is {found}; the entity's type is expected")
     return Mention(start, end, _storable(label, f"{place}.label"))
+
+
+def _offset(entity: Mapping[str, object], name: str, place: str) -> int:
+    offset = entity.get(name)
+    if not isinstance(offset, int) or isinstance(offset, bool):
+        detail = f"{place}.{name} is {_json_type(offset)}; a whole number is expected"
+        raise _RejectedError(Reason.BAD_ENTITIES, detail)
+    return offset
 
 
 def _kept(value: object, name: str) -> str | None:
@@ -191,7 +197,7 @@ def _storable(text: str, name: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise _Rejected(
+        raise _RejectedError(
             Reason.LONE_SURROGATE,
             f"character {error.start + 1} of {_shown(name)} is {_shown(text[error.start])}, half of a pair",
         ) from error

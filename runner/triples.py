@@ -71,14 +71,15 @@ class Triple:
     kept: tuple[str | None, ...] = ()
 
 
-def triples_schema(keep: Sequence[str], facts: Mapping[str, object]) -> pa.Schema:
-    """Return the schema with a string column for each field in ``keep`` and the run's facts in its metadata.
-
-    Raises UsageError for a field that is called like a column.
-    """
+def check_kept(keep: Sequence[str]) -> None:
+    """Raise UsageError for a field to pass through that is called like a column."""
     for name in keep:
         if name in COLUMNS:
             raise UsageError(f"--keep {name}: the output has a column of that name; rename the field in the corpus")
+
+
+def triples_schema(keep: Sequence[str], facts: Mapping[str, object]) -> pa.Schema:
+    """Return the schema with a string column for each field in ``keep`` and the run's facts in its metadata."""
     metadata = {METADATA_KEY: json.dumps(facts, sort_keys=True).encode()}
     return pa.schema([*FIELDS, *(pa.field(name, pa.string()) for name in keep)], metadata=metadata)
 
@@ -92,7 +93,7 @@ def triples_batch(triples: Sequence[Triple], schema: pa.Schema) -> pa.RecordBatc
 
 
 def triple_id(doc_id: str, relation_id: str, head: str, tail: str, symmetric: bool) -> str:
-    """Return 16 hex digits that are the same for the same fact within a document, whatever its mentions' spacing and case."""
+    """Return 16 hex digits that name a fact within a document, whatever the spacing and case of its mentions."""
     ends = [" ".join(mention.casefold().split()) for mention in (head, tail)]
     fact = [doc_id, relation_id, *(sorted(ends) if symmetric else ends)]
     return hashlib.sha256(json.dumps(fact).encode()).hexdigest()[:16]

@@ -1,14 +1,14 @@
 """The run directory: what a run leaves behind, and what it needs to go on after an interruption.
 
 ``config.yaml``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
-``tokenizer.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``calibration.json`` if fitted; while it runs also ``checkpoint/``.
+``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``calibration.json`` and
+``folds/`` if it was calibrated; while it runs also ``checkpoint/``.
 Everything is written to a temporary name first and then renamed.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -59,14 +59,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors whole or not at all; safetensors, never pickle."""
     temporary = path.with_name(path.name + ".tmp")
     save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, str(temporary))
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def write_facts(directory: Path, facts: RunFacts) -> None:
@@ -143,7 +143,7 @@ def save_checkpoint(
     save_tensors(temporary / "state.safetensors", tensors)
     write_text(temporary / "progress.json", json.dumps(asdict(progress)))
     shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
-    os.replace(temporary, directory / CHECKPOINT)
+    temporary.replace(directory / CHECKPOINT)
 
 
 def load_checkpoint(

@@ -22,12 +22,12 @@ class ReverseGradient(torch.autograd.Function):
     """Identity forward, −λ times the gradient backward (Ganin & Lempitsky, 2015)."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, strength: float) -> Tensor:  # type: ignore[override]  # noqa: D102
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, strength: float) -> Tensor:  # noqa: D102
         ctx.strength = strength  # type: ignore[attr-defined]
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # noqa: D102
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: D102
         return -ctx.strength * gradient, None  # type: ignore[attr-defined]
 
 
@@ -106,8 +106,9 @@ class GaussianAdaptiveSelector(nn.Module):
         gaussian_STG = self.gaussian(keys_STD, mask_ST)
         logits_PN = self.query(queries_PD) @ keys_STD.reshape(rows * tokens, width).T * width**-0.5
         own_PST = (row_P[:, None] == torch.arange(rows, device=row_P.device))[:, :, None] & mask_ST[None]
-        weights_PN = logits_PN.masked_fill(~own_PST.reshape(len(row_P), -1), float("-inf")).softmax(-1)
+        weights_PN = logits_PN.masked_fill(~own_PST.flatten(1), float("-inf")).softmax(-1)
         # The product of two distributions sums to about 1/n: renormalise by its own sum (eq. 21).
         weighted_ND = (values_STD * gaussian_STG).reshape(rows * tokens, width)
         sums = weights_PN @ gaussian_STG.reshape(rows * tokens, -1)
-        return (weights_PN @ weighted_ND) / sums.clamp_min(EPSILON)
+        selected: Tensor = (weights_PN @ weighted_ND) / sums.clamp_min(EPSILON)
+        return selected

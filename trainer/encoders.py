@@ -55,7 +55,7 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
     A vocabulary with reserved tokens lends four of them as markers; any other gets four added, and only then
     do the embeddings grow.
     """
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     source = resolve_encoder(name)
     try:
         fast = AutoTokenizer.from_pretrained(source, use_fast=True)
@@ -64,6 +64,7 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
         raise ModelError(f"encoder {name!r} cannot be loaded: {_first_line(error)}") from error
     if not fast.is_fast:
         raise ModelError(f"encoder {name!r} has no fast tokenizer (tokenizer.json), which extraction needs")
+    assert isinstance(fast, PreTrainedTokenizerFast)
     markers = marker_ids(fast)
     if max(markers) >= model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(fast))
@@ -92,7 +93,7 @@ def marker_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int, int, int]:
         ids = [vocabulary[token] for token in reserved]
     else:
         tokenizer.add_tokens(list(MARKER_TOKENS), special_tokens=True)
-        ids = tokenizer.convert_tokens_to_ids(list(MARKER_TOKENS))
+        ids = [int(tokenizer.get_vocab()[token]) for token in MARKER_TOKENS]
     return ids[0], ids[1], ids[2], ids[3]
 
 

@@ -55,7 +55,9 @@ def deal_folds(relations: Iterable[str], count: int, seed: int) -> list[tuple[st
     return [tuple(fold) for fold in folds]
 
 
-def calibrate(config: TrainConfig, directory: Path, device: torch.device, show: Callable[[Status], None]) -> Calibration:
+def calibrate(
+    config: TrainConfig, directory: Path, device: torch.device, show: Callable[[Status], None]
+) -> Calibration:
     """Cross-fit the calibration of a finished run and write it into the run directory.
 
     Fold models live under ``folds/``; those that are finished are not trained again. Raises ConfigError without

@@ -120,4 +120,5 @@ def without_terms(relation: Relation) -> Relation:
 def _mean_blocks(blocks_VR3D: Tensor) -> Tensor:
     scale = blocks_VR3D[0].norm(dim=-1, keepdim=True)
     mean = blocks_VR3D.mean(0)
-    return mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale
+    rescaled: Tensor = mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale
+    return rescaled

@@ -17,11 +17,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from zsre.relations.catalogue import load_relations
+from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ConfigError
-from zsre.relations.relation import Relation, RelationSet
-from zsre.relations.splits import Split, read_published_relations, read_split
+from zsre.relations.relation import Relation
+from zsre.relations.splits import Split, load_described, read_split
 from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
@@ -143,11 +143,7 @@ def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:
     """Return the phrasings of each relation, in the order of the sources that have it."""
     found: dict[str, list[Relation]] = {}
     for source in sources:
-        relations: RelationSet
-        if source.endswith(".json"):
-            relations = read_published_relations(find_data(source))
-        else:
-            relations = load_relations(source if source.startswith("wikidata") else str(find_data(source)))
+        relations = load_described(source if source.startswith(CATALOGUE) else str(find_data(source)))
         for relation in relations:
             found.setdefault(relation.id, []).append(relation)
     return found
@@ -175,7 +171,8 @@ def load_run(directory: Path) -> TrainedRun:
     """Load a run's best epoch; raise ModelError if there is none."""
     config, facts = read_run(directory)
     encoder_config = AutoConfig.from_pretrained(directory / "encoder")
-    encoder = AutoModel.from_config(encoder_config, **attention_options(str(directory / "encoder")))
+    options = attention_options(str(directory / "encoder"))
+    encoder = AutoModel.from_config(encoder_config, **options)  # type: ignore[no-untyped-call]
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))
     model.load_state_dict(load_file(str(directory / WEIGHTS)))
     fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))

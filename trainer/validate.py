@@ -30,7 +30,8 @@ def encode_pairs(
     device = next(model.parameters()).device
     found = token_rows(sentences, tokenizer, settings)
     order = sorted(range(len(found.rows)), key=lambda row: len(found.rows[row].ids))
-    mentions, contexts, pairs, kept = [], [], [], []
+    mentions, contexts, pairs = [], [], []
+    kept: list[int] = []
     base = 0
     for begin in range(0, len(order), BATCH_ROWS):
         rows: list[TokenRow] = [found.rows[index] for index in order[begin : begin + BATCH_ROWS]]

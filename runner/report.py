@@ -1,0 +1,160 @@
+"""What a person sees of a run: progress, the closing summary, and a table of the first triples."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from zsre.runner.counts import Counts
+from zsre.runner.output import OutputDirectory
+
+logger = logging.getLogger(__name__)
+
+#: Between two lines of progress where there is no terminal, in seconds.
+LOG_INTERVAL: Final = 30.0
+_SHOWN_COLUMNS: Final = ("head", "relation", "tail", "score", "sentence")
+
+
+class RunProgress(AbstractContextManager["RunProgress"]):
+    """Progress through an input of ``size`` bytes (``None``: unknown): a bar on a terminal, log lines elsewhere."""
+
+    def __init__(self, console: Console, size: int | None, quiet: bool = False) -> None:
+        self._documents = 0
+        self._started = self._logged = time.monotonic()
+        self._log = not quiet and not console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[documents]:,} documents, {task.fields[rate]:,.0f}/s"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._task = self._bar.add_task("extracting", total=size, documents=0, rate=0.0)
+
+    def __enter__(self) -> RunProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, size: int, documents: int) -> None:
+        """Take note of bytes and documents that have been dealt with."""
+        self._documents += documents
+        now = time.monotonic()
+        rate = self._documents / max(now - self._started, 1e-9)
+        self._bar.update(self._task, advance=size, documents=self._documents, rate=rate)
+        if self._log and now - self._logged >= LOG_INTERVAL:
+            self._logged = now
+            logger.info("%s documents, %.0f/s", f"{self._documents:,}", rate)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What the closing lines are made of; ``unseen_types`` are named by relations but no entity had one of them."""
+
+    counts: Counts
+    seconds: float
+    device: str
+    model: str
+    output: Path
+    unseen_types: tuple[str, ...] = ()
+
+
+def summary_lines(run: RunSummary) -> Iterator[str]:
+    """Yield the closing summary, every loss in it, and no line about what didn't happen."""
+    counts = run.counts
+    seconds = max(run.seconds, 1e-9)
+    yield (
+        f"{counts.triples:,} triples ({counts.facts:,} distinct facts) from {counts.documents:,} documents "
+        f"in {run.seconds:,.1f} s"
+    )
+    yield f"  model      {run.model} on {run.device}"
+    yield f"  documents  {counts.documents:,} ({counts.documents / seconds:,.1f}/s)"
+    yield f"  sentences  {counts.sentences:,} ({counts.sentences / seconds:,.1f}/s)"
+    yield f"  mentions   {counts.mentions:,}"
+    yield f"  pairs      {counts.pairs:,}"
+    yield f"  scored     {counts.scored_pairs:,} ({counts.scored_pairs / seconds:,.1f}/s)"
+    for count, what in _losses(counts):
+        if count:
+            yield f"  {count:>9,}  {what}"
+    if counts.rejected:
+        yield f"  {counts.rejected:>9,}  of {counts.lines:,} lines rejected: {reject_reasons(counts)}"
+    if run.unseen_types:
+        yield f"  no entity had the type {', '.join(run.unseen_types)}, which the relations name"
+    yield f"  output     {run.output}"
+
+
+def reject_reasons(counts: Counts) -> str:
+    """Return the reasons for rejects, the most frequent first, each with its number."""
+    ordered = sorted(counts.rejects.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+
+
+def first_triples(output: OutputDirectory, most: int) -> list[dict[str, Any]]:
+    """Return the first ``most`` rows of a run, those columns of them that the table shows."""
+    return list(islice(_rows(output), most))
+
+
+def triples_table(rows: list[dict[str, Any]]) -> Table:
+    """Lay out rows for a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _SHOWN_COLUMNS:
+        wide = column == "sentence"
+        table.add_column(
+            column, justify="right" if column == "score" else "left", no_wrap=wide, ratio=1 if wide else None
+        )
+    for row in rows:
+        table.add_row(
+            *(
+                f"{row[column]:.2f}" if column == "score" else Text(printable(row[column]), overflow="ellipsis")
+                for column in _SHOWN_COLUMNS
+            )
+        )
+    return table
+
+
+def printable(text: str) -> str:
+    """Replace what would move the cursor or change colours: a corpus must not write to someone's terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _losses(counts: Counts) -> list[tuple[int, str]]:
+    return [
+        (counts.unfitting_pairs, "pairs not scored: no relation allows their types"),
+        (counts.overlapping_pairs, "pairs not scored: their mentions overlap"),
+        (counts.crowded_pairs, f"pairs not scored: far apart in {counts.crowded_sentences:,} crowded sentences"),
+        (counts.long_pairs, "pairs not scored: further apart than the model reads"),
+        (counts.tokenless_pairs, "pairs not scored: a mention has no token that the model knows"),
+        (counts.cut_sentences, "sentences longer than the model reads, seen through windows"),
+        (counts.crossing_mentions, "mentions left out: they lie within no single sentence"),
+        (counts.duplicate_mentions, "mentions left out: given twice"),
+        (counts.repeated_ids, "documents (at least) with an id that came before"),
+        (counts.blank_lines, "blank lines"),
+    ]
+
+
+def _rows(output: OutputDirectory) -> Iterator[dict[str, Any]]:
+    for path in sorted(output.path.glob("part-*.parquet")):
+        with pq.ParquetFile(path) as part:
+            for batch in part.iter_batches(batch_size=64, columns=list(_SHOWN_COLUMNS)):
+                yield from batch.to_pylist()

@@ -1,0 +1,73 @@
+"""What measuring needs from a model, whether an exported file or a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsre.relations.contract import Calibration
+from zsre.relations.errors import MissingExtraError, ModelError
+from zsre.relations.relation import RelationSet
+from zsre.relations.vectors import PairSentence, PairVectors
+from zsre.runner.engine import load_engine
+
+SCORERS = "zsre.scorers"
+
+
+class Encodes(Protocol):
+    """Turns sentences and relations into vectors whose dot product is a score."""
+
+    def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
+        """Encode all pairs of the sentences."""
+        ...
+
+    def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
+        """Return the scaled blocks (R, 3, D)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model to measure, with what it says of itself."""
+
+    model: Encodes
+    name: str
+    fingerprint: str
+    calibration: Calibration
+    seen_relations: tuple[str, ...]
+    seen_data: tuple[str, ...]
+
+
+def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
+    """Load an exported file (None: the one that ships), or a run directory through the adapter that is installed.
+
+    Raises ModelError for what is neither and MissingExtraError for a run directory where torch is missing.
+    """
+    if path is not None and path.is_dir():
+        return _load_run(path)
+    engine = load_engine(path, device, threads)
+    contract = engine.contract
+    return Scorer(
+        engine,
+        contract.name,
+        contract.fingerprint,
+        contract.calibration,
+        contract.seen_relations,
+        contract.seen_data,
+    )
+
+
+def _load_run(path: Path) -> Scorer:
+    for entry in entry_points(group=SCORERS, name="run-directory"):
+        try:
+            load: Callable[[Path], Scorer] = entry.load()
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"a run directory needs {error.name}: pip install 'zsre[train]'") from error
+        return load(path)
+    raise ModelError(f"{path}: a folder, and no adapter for run directories is installed; give a model.onnx")

@@ -1,0 +1,85 @@
+"""What several tests need: a tiny encoder, labelled sentences, and a run trained on them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+WORDS = (
+    "[PAD] [unused0] [unused1] [unused2] [unused3] [unused4] [UNK] [CLS] [SEP] [MASK] the a of in and was is by to "
+    "born founded river crosses bridge company wrote novel sings lives works city person place thing entity types "
+    "including who that this with from near large old new ada bo cleo dan eve finn gus hal ida jon kay lee mia "
+    "avalon brent corin delta erith fulda gaunt hyth started author singer home name : , . ! ( )"
+).split()
+RELATIONS = {
+    "born": "{h} was born in {t} .",
+    "founder": "{h} was founded by {t} .",
+    "author": "the novel {h} was by {t} the author .",
+    "crosses": "the bridge {h} crosses the river {t} .",
+    "home": "{h} lives in {t} near the old city .",
+    "singer": "{h} is a singer from {t} and sings .",
+}
+NAMES = "ada bo cleo dan eve finn gus hal ida jon kay lee mia avalon brent corin delta erith fulda gaunt hyth".split()
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a random BERT of two layers, 32 wide, with a vocabulary of a hundred words."""
+    torch = pytest.importorskip("torch")
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    vocabulary = {word: index for index, word in enumerate(WORDS)}
+    letters = {f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"} | set("abcdefghijklmnopqrstuvwxyz0123456789")
+    for piece in sorted(letters - vocabulary.keys()):
+        vocabulary[piece] = len(vocabulary)
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    frame = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B [SEP]", frame)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", pad_token="[PAD]",
+        mask_token="[MASK]", model_max_length=64,
+    ).save_pretrained(folder)  # fmt: skip
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=64,
+    )  # fmt: skip
+    BertModel(config).eval().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a folder with ``labelled.jsonl``, ``relations.yaml`` and ``split.json`` of six made-up relations."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    generator = random.Random(5)
+    with (folder / "labelled.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(240):
+            relation = list(RELATIONS)[number % len(RELATIONS)]
+            head, tail = generator.sample(NAMES, 2)
+            template = RELATIONS[relation]
+            start = template.index("{h}")
+            text = template.format(h=head, t=tail)
+            after = start + len(head) + template.index("{t}") - start - len("{h}")
+            mentions = [
+                {"start": start, "end": start + len(head), "type": "PERSON"},
+                {"start": after, "end": after + len(tail), "type": "GPE"},
+            ]
+            assert text[after : after + len(tail)] == tail
+            pairs = [{"head": 0, "tail": 1, "relations": [relation]}]
+            file.write(json.dumps({"id": str(number), "text": text, "mentions": mentions, "pairs": pairs}) + "\n")
+    lines = ["relations:"]
+    for relation, template in RELATIONS.items():
+        words = template.replace("{h}", "").replace("{t}", "").split()
+        lines.append(f"  - {{name: {relation}, description: {' '.join(word for word in words if word.isalpha())}}}")
+    (folder / "relations.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    split = {"train": ["born", "founder", "author", "crosses"], "eval": ["home"], "test": ["singer"]}
+    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    return folder

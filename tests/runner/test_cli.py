@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
+from zsre.relations.errors import ModelError
+from zsre.runner import cli
+from zsre.runner.engine import shipped_model
+from zsre.runner.entities import load_annotator
+
+RELATIONS = """\
+relations:
+  - id: P112
+    name: founded by
+    description: who founded this organisation
+    head: {types: [ORG]}
+    tail: {types: [PERSON]}
+  - id: P26
+    name: spouse
+    description: the person this person married
+    head: {types: [PERSON]}
+    tail: {types: [PERSON]}
+    symmetric: true
+"""
+ENTITIES = [{"start": 0, "end": 4, "label": "ORG"}, {"start": 20, "end": 23, "label": "PERSON"}]
+RECORDS = [
+    {"id": "d1", "text": "Acme was founded by Ann.", "entities": ENTITIES, "url": "u"},
+    {"id": "d2", "text": "Bill Gates married Melinda French in Hawaii."},
+]
+
+cached_annotator = cache(load_annotator)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(cli, "load_annotator", cached_annotator)
+    (tmp_path / "relations.yaml").write_text(RELATIONS)
+    (tmp_path / "corpus.jsonl").write_bytes(jsonl(RECORDS))
+    return tmp_path
+
+
+def _run(*args: str) -> int:
+    return cli.main(["corpus.jsonl", "--relations", "relations.yaml", *args])
+
+
+def _rows(directory: str = "corpus.triples") -> list[dict[str, object]]:
+    parts = sorted(Path(directory).glob("part-*.parquet"))
+    rows: list[dict[str, object]] = pa.concat_tables(map(pq.read_table, parts)).to_pylist()
+    return rows
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("zsre-extract: error: ")]
+    assert len(lines) == 1
+    return lines[0].removeprefix("zsre-extract: error: ")
+
+
+def test_a_corpus_becomes_a_directory_of_triples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--keep", "url", "--show", "5") == 0
+    rows = _rows()
+    assert [(row["head"], row["relation"], row["tail"], row["url"]) for row in rows] == [
+        ("Acme", "founded by", "Ann", "u"),
+        ("Bill Gates", "spouse", "Melinda French", None),
+    ]
+    shown = capsys.readouterr()
+    assert "Melinda" in shown.out and "founded by" in shown.out
+    assert "2 triples (2 distinct facts) from 2 documents" in shown.err
+    assert "fake on CPU" in shown.err
+    run = json.loads(Path("corpus.triples/run.json").read_text())
+    assert (run["status"], run["counts"]["documents"], run["counts"]["triples"]) == ("finished", 2, 2)
+    assert (run["corpus"], run["relations_source"], run["device"]) == ("corpus.jsonl", "relations.yaml", "CPU")
+    assert (run["model"]["fingerprint"], run["thresholds"]["P112"]) == ("f" * 16, CALIBRATION.threshold)
+
+
+def test_file_gzip_windows_and_standard_input_give_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = jsonl(RECORDS * 3)
+    forms = {"a": content, "b": gzip.compress(content), "c": content.replace(b"\n", b"\r\n")}
+    for name, data in forms.items():
+        (place / name).write_bytes(data)
+        assert cli.main([name, "--relations", "relations.yaml", "--quiet"]) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))  # type: ignore[arg-type]
+    assert cli.main(["-", "--relations", "relations.yaml", "--quiet"]) == 0
+    assert len(_rows("a.triples")) == 6
+    assert _rows("a.triples") == _rows("b.triples") == _rows("c.triples") == _rows("stdin.triples")
+    assert capsys.readouterr().err == ""
+
+
+def test_bad_lines_are_listed_and_do_not_stop_the_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = [b"{", b'{"body": "x"}', b'{"text": 5}', b'{"text": ""}', b'{"text": "\\ud800"}', b"x" * 5_000_000]
+    (place / "corpus.jsonl").write_bytes(b"\n".join(bad) + b"\n" + jsonl(RECORDS))
+    assert _run() == 0
+    assert "6  of 8 lines rejected: empty_text 1, line_too_long 1, lone_surrogate 1" in capsys.readouterr().err
+    rejects = [json.loads(line) for line in Path("corpus.triples/rejects.jsonl").read_text().splitlines()]
+    assert [(reject["line"], reject["reason"]) for reject in rejects] == [
+        (1, "not_json"),
+        (2, "missing_text"),
+        (3, "text_not_a_string"),
+        (4, "empty_text"),
+        (5, "lone_surrogate"),
+        (6, "line_too_long"),
+    ]
+    assert all(set(reject) == {"file", "line", "reason", "detail", "text"} for reject in rejects)
+    assert len(_rows()) == 2
+
+
+def test_limit_and_threshold_and_fields(place: Path) -> None:
+    (place / "corpus.jsonl").write_bytes(
+        jsonl([{"key": number, "body": record["text"]} for number, record in enumerate(RECORDS * 2)])
+    )
+    flags = ("--text-field", "body", "--id-field", "key", "--shard-lines", "1", "--quiet")
+    assert _run(*flags, "--limit", "2") == 0
+    assert [row["doc_id"] for row in _rows()] == ["1"]
+    assert _run(*flags, "--limit", "2", "--threshold", "0.9", "--overwrite") == 0
+    assert _rows() == []
+    assert len(list(Path("corpus.triples").glob("part-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--threshold", "1.5"], "--threshold 1.5: must lie between 0 and 1"),
+        (["--threshold", "nan"], "--threshold nan: must lie between 0 and 1"),
+        (["--max-relations", "0"], "--max-relations 0: must be at least 1"),
+        (["--max-mentions", "1"], "--max-mentions 1: must be at least 2"),
+        (["--limit", "0"], "--limit 0: must be at least 1"),
+        (["--show", "-1"], "--show -1: must be at least 0"),
+        (["--keep", "url,score"], "--keep score: the output has a column of that name"),
+        (["--keep", "url,"], "--keep url,: a field without a name"),
+        (["--spacy-model", "en_nope"], "spaCy pipeline 'en_nope' is not installed: python -m spacy download en_nope"),
+        (["--relations", "nope.yaml"], "nope.yaml"),
+        (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
+        (["--thresh", "0.5"], "unrecognized arguments: --thresh"),
+    ],
+)
+def test_a_flag_that_cannot_be_meant_stops_before_anything_is_written(
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*flags) == 2
+    assert message in _error(capsys)
+    assert not Path("corpus.triples").exists()
+
+
+def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["corpus.jsonl"]) == 2
+    assert _error(capsys).startswith("--relations is missing: give a relations file, or wikidata")
+    assert cli.main(["nope.jsonl", "--relations", "relations.yaml"]) == 2
+    assert _error(capsys) == "nope.jsonl: No such file or directory; give a JSONL file, or - for standard input"
+
+
+def test_a_type_that_nothing_can_have_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "relations.yaml").write_text(RELATIONS.replace("[ORG]", "[PERSN]"))
+    assert _run() == 2
+    error = capsys.readouterr().err
+    assert "PERSN" in error and "PERSON" in error
+    assert not Path("corpus.triples").exists()
+
+
+def test_types_that_no_given_entity_had_are_named_at_the_end(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = RELATIONS.replace("[ORG]", "[FIRM]") + "types: [FIRM]\n"
+    (place / "relations.yaml").write_text(text)
+    assert _run() == 0
+    assert "no entity had the type FIRM, which the relations name" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_used_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(model: Path | None, device: str, threads: int | None) -> FakeEngine:
+        raise ModelError(f"{model}: not a zsre model on {device} with {threads}")
+
+    monkeypatch.setattr(cli, "load_engine", refuse)
+    assert _run("--model", "m.onnx", "--device", "cpu", "--threads", "2") == 2
+    assert _error(capsys) == "m.onnx: not a zsre model on cpu with 2"
+    assert not Path("corpus.triples").exists()
+
+
+def test_a_finished_run_is_only_replaced_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--quiet") == 0
+    before = Path("corpus.triples/part-00000.parquet").stat().st_mtime_ns
+    assert _run() == 4
+    assert _error(capsys) == (
+        "corpus.triples: holds a finished run; give another directory with -o, or replace it with --overwrite"
+    )
+    assert Path("corpus.triples/part-00000.parquet").stat().st_mtime_ns == before
+    assert _run("--quiet", "--overwrite") == 0
+
+
+def test_a_full_disk_ends_the_run_with_what_remains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original, writes = cli.OutputDirectory.write_part, []
+
+    def second_fails(self: cli.OutputDirectory, index: int, table: pa.Table) -> None:
+        writes.append(index)
+        with self._reporting(self.part_path(index)):
+            if len(writes) == 2:
+                raise OSError(28, "No space left on device")
+        original(self, index, table)
+
+    monkeypatch.setattr(cli.OutputDirectory, "write_part", second_fails)
+    assert _run("--shard-lines", "1") == 4
+    assert _error(capsys) == (
+        "corpus.triples/part-00001.parquet: cannot be written: No space left on device; "
+        "the 1 part files before it are complete; mend that, then run again with --overwrite"
+    )
+    assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
+    assert len(_rows()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "corpus.jsonl: holds no records, so there is nothing to extract from"),
+        (b"\n \n", "corpus.jsonl: holds no records"),
+        (b'{"body": "x"}\n[]\n{"body": "y"}\n', "every record was rejected (missing_text 2, not_an_object 1); see "),
+    ],
+)
+def test_a_corpus_that_gives_no_document_is_an_error(
+    place: Path, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "corpus.jsonl").write_bytes(content)
+    assert _run() == 3
+    assert message in _error(capsys)
+
+
+def test_a_stream_that_breaks_off_keeps_what_came_before(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filler = [{"text": os.urandom(40).hex()} for _ in range(200)]
+    (place / "corpus.jsonl").write_bytes(gzip.compress(jsonl([*RECORDS, *filler]))[:-2000])
+    assert _run() == 2
+    assert "corpus.jsonl: cannot be read beyond line" in _error(capsys)
+    assert len(_rows()) == 2
+    assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
+
+
+def test_an_interrupted_run_says_how_far_it_got(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[int] = []
+
+    class Interrupting(FakeEngine):
+        def encode(self, sentences):  # type: ignore[no-untyped-def]
+            calls.append(len(sentences))
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return super().encode(sentences)
+
+    monkeypatch.setattr(cli, "load_engine", lambda model, device, threads: Interrupting())
+    assert _run("--shard-lines", "1") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "zsre-extract: interrupted after 1 shards (1 lines, 1 triples), which are in corpus.triples; "
+        "--overwrite starts anew"
+    )
+    assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
+
+
+def test_an_interruption_before_the_start_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(model: Path | None, device: str, threads: int | None) -> FakeEngine:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_engine", interrupt)
+    assert _run() == 130
+    assert capsys.readouterr().err == "zsre-extract: interrupted before anything was written\n"
+
+
+def test_what_nobody_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(model: Path | None, device: str, threads: int | None) -> FakeEngine:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(cli, "load_engine", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        _run()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    code = (
+        "import sys; from zsre.runner import cli; from tests.runner.fakes import FakeEngine; "
+        "cli.load_engine = lambda *_: FakeEngine(); "
+        "sys.exit(cli.main(['corpus.jsonl', '--relations', 'relations.yaml', '--show', '1000', '--quiet']))"
+    )
+    Path("corpus.jsonl").write_bytes(jsonl(RECORDS * 1000))
+    root = str(Path(__file__).parents[2])
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("zsre 0.")
+    assert cli.main(["--help"]) == 0
+    assert "--relations FILE" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shipped_model().is_file(), reason="no model ships yet")
+class TestWithTheModelThatShips:
+    """The whole way, without stand-ins."""
+
+    def test_plain_text_becomes_triples_without_torch(self, place: Path) -> None:
+        code = (
+            "import sys; from zsre.runner.cli import main; "
+            "code = main(['corpus.jsonl', '--relations', 'relations.yaml', '--threshold', '0', '--device', 'cpu']); "
+            "assert not any(name.split('.')[0] in ('torch', 'transformers') for name in sys.modules); sys.exit(code)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        texts = {str(record["id"]): str(record["text"]) for record in RECORDS}
+        rows = pq.read_table(place / "corpus.triples" / "part-00000.parquet").to_pylist()
+        assert rows
+        for row in rows:
+            text = texts[row["doc_id"]]
+            assert text[row["head_start"] : row["head_end"]] == row["head"]
+            assert text[row["tail_start"] : row["tail_end"]] == row["tail"]
+            assert text[row["sent_start"] : row["sent_end"]] == row["sentence"]
+            parts = row["similarity_head"] + row["similarity_tail"] + row["similarity_context"]
+            assert round(parts, 4) == row["similarity"]
+
+    def test_the_form_of_a_corpus_and_its_shards_change_nothing(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        monkeypatch.chdir(place)
+        content = jsonl(RECORDS * 3)
+        (place / "a").write_bytes(content)
+        (place / "b").write_bytes(gzip.compress(content.replace(b"\n", b"\r\n")))
+        flags = ("--relations", "relations.yaml", "--quiet", "--threshold", "0", "--device", "cpu")
+        assert cli.main(["a", *flags]) == 0
+        assert cli.main(["b", *flags, "--shard-lines", "2"]) == 0
+        assert len(_rows("a.triples")) > 3
+        assert _rows("a.triples") == _rows("b.triples")

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zsre.relations.errors import UsageError
+from zsre.relations.examples import Mention
+from zsre.runner.corpus import RawLine
+from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
+
+
+def _parse(content: bytes | object, **settings: object) -> Record | Reject | None:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return parse_line(RawLine(7, data, len(data)), "corpus.jsonl", RecordSettings(**settings))  # type: ignore[arg-type]
+
+
+def test_a_record_is_read_with_its_fields() -> None:
+    given_record = {
+        "id": "d1",
+        "text": "Ann founded Acme.",
+        "entities": [{"start": 0, "end": 3, "label": "PERSON", "score": 1}],
+        "url": "http://example.org",
+        "year": 1999,
+        "tags": ["a", "é"],
+        "none": None,
+    }
+    record = _parse(given_record, keep=("url", "year", "tags", "none", "absent"))
+    assert isinstance(record, Record)
+    assert (record.id, record.text) == ("d1", "Ann founded Acme.")
+    assert record.entities == (Mention(0, 3, "PERSON"),)
+    assert record.kept == ("http://example.org", "1999", '["a", "é"]', None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "detail"),
+    [
+        (b'{"text": "cut', Reason.NOT_JSON, "Unterminated string"),
+        (b"[" * 100_000, Reason.NOT_JSON, "recursion"),
+        (b'{"text": ' + b"9" * 5000 + b"}", Reason.NOT_JSON, "digits"),
+        (b"[1, 2]", Reason.NOT_AN_OBJECT, "a list where an object was expected"),
+        (b"null", Reason.NOT_AN_OBJECT, "null"),
+        (b'{"text": "\xff"}', Reason.NOT_UTF8, "byte 11 of the line"),
+        ('{"text": "a"}'.encode("utf-16"), Reason.NOT_UTF8, "byte 1 of the line"),
+        ({"body": "a", "id": 1}, Reason.MISSING_TEXT, "no field 'text' (fields: 'body', 'id'); see --text-field"),
+        ({}, Reason.MISSING_TEXT, "(fields: none)"),
+        ({"text": None}, Reason.TEXT_NOT_A_STRING, "field 'text' is null"),
+        ({"text": ["a"]}, Reason.TEXT_NOT_A_STRING, "a list"),
+        ({"text": ""}, Reason.EMPTY_TEXT, "nothing but white space"),
+        ({"text": " \n\u00a0"}, Reason.EMPTY_TEXT, "nothing but white space"),
+        ({"text": "x" * 101}, Reason.TEXT_TOO_LONG, "101 characters; --max-text-chars sets the limit"),
+        ({"text": "a\ud800b"}, Reason.LONE_SURROGATE, "character 2 of 'text' is '\\ud800'"),
+        ({"text": "a", "id": "\udfff"}, Reason.LONE_SURROGATE, "character 1 of 'id'"),
+        ({"text": "a", "url": "\udfff"}, Reason.LONE_SURROGATE, "character 1 of 'url'"),
+        ({"text": "a", "id": True}, Reason.BAD_ID, "field 'id' is a boolean"),
+        ({"text": "a", "id": 1.5}, Reason.BAD_ID, "field 'id' is a number; a string or a whole number is expected"),
+        ({"text": "a", "id": " "}, Reason.BAD_ID, "field 'id' is empty"),
+        ({"text": "a", "entities": {}}, Reason.BAD_ENTITIES, "field 'entities' is an object; a list is expected"),
+        ({"text": "a", "entities": [3]}, Reason.BAD_ENTITIES, "entities[0] is a number; an object is expected"),
+    ],
+)
+def test_a_bad_record_is_rejected_with_what_is_wrong(content: bytes | object, reason: Reason, detail: str) -> None:
+    reject = _parse(content, max_text_chars=100, keep=("url",))
+    assert isinstance(reject, Reject)
+    assert (reject.file, reject.line, reject.reason) == ("corpus.jsonl", 7, reason)
+    assert detail in reject.detail
+    assert len(reject.text) <= 200
+
+
+@pytest.mark.parametrize(
+    ("entity", "detail"),
+    [
+        ({"start": 0, "end": 4, "label": "X"}, "entities[1] is 0 to 4, no span of a text of 3 characters"),
+        ({"start": -1, "end": 2, "label": "X"}, "entities[1] is -1 to 2"),
+        ({"start": 2, "end": 2, "label": "X"}, "entities[1] is 2 to 2"),
+        ({"start": 0.0, "end": 2, "label": "X"}, "entities[1].start is a number; a whole number is expected"),
+        ({"start": 0, "end": True, "label": "X"}, "entities[1].end is a boolean"),
+        ({"end": 2, "label": "X"}, "entities[1].start is null or missing"),
+        ({"start": 0, "end": 2}, "entities[1].label is null or missing; the entity's type is expected"),
+        ({"start": 0, "end": 2, "label": ""}, "entities[1].label is empty"),
+        ({"start": 0, "end": 2, "label": "\ud800"}, "entities[1].label"),
+    ],
+)
+def test_a_bad_entity_is_pointed_at(entity: object, detail: str) -> None:
+    reject = _parse({"text": "abc", "entities": [{"start": 0, "end": 3, "label": "X"}, entity]})
+    assert isinstance(reject, Reject)
+    assert detail in reject.detail
+
+
+def test_null_entities_are_none_given_and_an_empty_list_is_given() -> None:
+    without, empty = _parse({"text": "a", "entities": None}), _parse({"text": "a", "entities": []})
+    assert isinstance(without, Record) and isinstance(empty, Record)
+    assert without.entities is None
+    assert empty.entities == ()
+
+
+def test_offsets_count_code_points() -> None:
+    record = _parse({"text": "😀 Ann", "entities": [{"start": 2, "end": 5, "label": "PERSON"}]})
+    assert isinstance(record, Record) and record.entities is not None
+    assert record.text[record.entities[0].start : record.entities[0].end] == "Ann"
+
+
+def test_an_id_may_be_missing_unless_its_field_was_named() -> None:
+    record, reject = _parse({"text": "a"}), _parse({"text": "a"}, id_field="id")
+    assert isinstance(record, Record) and isinstance(reject, Reject)
+    assert record.id == "line-7"
+    assert (reject.reason, reject.detail) == (Reason.MISSING_ID, "no field 'id'; see --id-field")
+
+
+def test_a_whole_number_is_an_id() -> None:
+    record = _parse({"text": "a", "key": 12}, id_field="key")
+    assert isinstance(record, Record)
+    assert record.id == "12"
+
+
+def test_blank_lines_are_neither_records_nor_rejects() -> None:
+    assert _parse(b" \t") is None
+
+
+def test_a_byte_order_mark_is_skipped_and_nul_survives() -> None:
+    record = _parse(b'\xef\xbb\xbf{"text": "a\\u0000b"}')
+    assert isinstance(record, Record)
+    assert record.text == "a\x00b"
+
+
+def test_a_line_that_is_too_long_shows_its_beginning() -> None:
+    reject = parse_line(RawLine(3, b"x" * 1000, 5_000_000, too_long=True), "corpus.jsonl", RecordSettings())
+    assert isinstance(reject, Reject)
+    assert reject.reason is Reason.LINE_TOO_LONG
+    assert reject.detail == "5,000,000 bytes; --max-line-bytes sets the limit"
+    assert reject.text == "x" * 200
+
+
+@given(st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.just(b'{"text": "\\ud800"}')))
+def test_a_reject_of_any_bytes_can_be_written_as_utf8(data: bytes) -> None:
+    item = _parse(data)
+    if isinstance(item, Reject):
+        json.dumps([item.text, item.detail], ensure_ascii=False).encode()
+    elif isinstance(item, Record):
+        item.text.encode()
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [(("a", ""), "--keep a,: a field without a name"), (("a", "a"), "--keep a,a: 'a' is named twice")],
+)
+def test_a_list_of_kept_fields_is_checked(keep: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        RecordSettings(keep=keep)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import io
+import logging
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.runner.test_triples import a_triple
+from zsre.runner import report
+from zsre.runner.counts import Counts
+from zsre.runner.output import open_output
+from zsre.runner.report import RunProgress, RunSummary, first_triples, printable, summary_lines, triples_table
+from zsre.runner.triples import triples_batch, triples_schema
+
+
+def _summary(counts: Counts, **changes: tuple[str, ...]) -> list[str]:
+    return list(summary_lines(RunSummary(counts, 2.0, "CPU", "a-model", Path("corpus.triples"), **changes)))
+
+
+def test_the_summary_says_what_was_done_and_how_fast() -> None:
+    counts = Counts(
+        documents=1000, sentences=4000, mentions=9000, pairs=20000, scored_pairs=12000, triples=50, facts=40
+    )
+    assert _summary(counts) == [
+        "50 triples (40 distinct facts) from 1,000 documents in 2.0 s",
+        "  model      a-model on CPU",
+        "  documents  1,000 (500.0/s)",
+        "  sentences  4,000 (2,000.0/s)",
+        "  mentions   9,000",
+        "  pairs      20,000",
+        "  scored     12,000 (6,000.0/s)",
+        "  output     corpus.triples",
+    ]
+
+
+def test_the_summary_leaves_out_no_loss() -> None:
+    losses = {
+        "unfitting_pairs": "2  pairs not scored: no relation allows their types",
+        "overlapping_pairs": "3  pairs not scored: their mentions overlap",
+        "crowded_pairs": "4  pairs not scored: far apart in 9 crowded sentences",
+        "long_pairs": "5  pairs not scored: further apart than the model reads",
+        "tokenless_pairs": "6  pairs not scored: a mention has no token",
+        "cut_sentences": "7  sentences longer than the model reads",
+        "crossing_mentions": "8  mentions left out: they lie within no single sentence",
+        "duplicate_mentions": "10  mentions left out: given twice",
+        "repeated_ids": "11  documents (at least) with an id that came before",
+        "blank_lines": "12  blank lines",
+    }
+    counts = Counts(lines=20, crowded_sentences=9, rejects=Counter(not_json=1, empty_text=3))
+    for name, line in losses.items():
+        setattr(counts, name, int(line.split()[0]))
+    text = "\n".join(_summary(counts, unseen_types=("GPE", "ORG")))
+    for line in losses.values():
+        assert line in text
+    assert "4  of 20 lines rejected: empty_text 3, not_json 1" in text
+    assert "no entity had the type GPE, ORG, which the relations name" in text
+
+
+def test_progress_is_logged_now_and_then_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    written = io.StringIO()
+    with caplog.at_level(logging.INFO, "zsre"), RunProgress(Console(file=written), 100) as progress:
+        for _ in range(8):
+            now[0] += 10
+            progress.advance(10, 500)
+    assert [record.message for record in caplog.records] == ["1,500 documents, 50/s", "3,000 documents, 50/s"]
+    assert written.getvalue().strip() == ""
+
+
+def test_a_terminal_gets_a_bar(caplog: pytest.LogCaptureFixture) -> None:
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=120)
+    with RunProgress(console, 100) as progress:
+        progress.advance(50, 3)
+        progress._bar.refresh()
+    assert "50%" in written.getvalue()
+    assert "3 documents" in written.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_quiet_shows_nothing(terminal: bool, caplog: pytest.LogCaptureFixture) -> None:
+    written = io.StringIO()
+    with RunProgress(Console(file=written, force_terminal=terminal), 100, quiet=True) as progress:
+        progress.advance(50, 3)
+    assert written.getvalue() == ""
+
+
+def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> None:
+    output = open_output(tmp_path, overwrite=False)
+    schema = triples_schema((), {})
+    import pyarrow as pa
+
+    for index, heads in enumerate((["Acme", "[red]Globex\x1b[0m"], [], ["Initech", "Hooli"])):
+        batch = triples_batch([a_triple(head=head) for head in heads], schema)
+        output.write_part(index, pa.Table.from_batches([batch]))
+    rows = first_triples(output, 3)
+    assert [row["head"] for row in rows] == ["Acme", "[red]Globex\x1b[0m", "Initech"]
+    written = io.StringIO()
+    Console(file=written, width=80).print(triples_table(rows))
+    lines = written.getvalue().splitlines()
+    assert lines[0].split() == ["head", "relation", "tail", "score", "sentence"]
+    assert lines[1].split() == ["Acme", "founded", "by", "Ann", "0.70", "Ann", "founded", "Acme."]
+    assert "[red]Globex [0m" in written.getvalue(), "neither markup nor escape sequences of a corpus have an effect"
+    assert "Hooli" not in written.getvalue()
+
+
+def test_what_moves_the_cursor_is_not_printed() -> None:
+    assert printable("a\tb\nc\x1b[2Jé\u202e") == "a b c [2Jé "
