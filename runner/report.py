@@ -117,12 +117,11 @@ def first_triples(output: OutputDirectory, most: int) -> list[dict[str, Any]]:
 
 def triples_table(rows: list[dict[str, Any]]) -> Table:
     """Lay out rows for a terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _SHOWN_COLUMNS:
-        wide = column == "sentence"
-        table.add_column(
-            column, justify="right" if column == "score" else "left", no_wrap=wide, ratio=1 if wide else None
-        )
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for column in ("head", "relation", "tail"):
+        table.add_column(column, ratio=2)
+    table.add_column("score", justify="right", min_width=5)
+    table.add_column("sentence", ratio=5, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
             *(

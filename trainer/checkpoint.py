@@ -99,6 +99,11 @@ def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
     return config, facts
 
 
+def is_finished(directory: Path) -> bool:
+    """Tell whether a run was trained to its end."""
+    return (directory / FACTS).is_file() and read_run(directory)[1].finished
+
+
 def write_calibration(directory: Path, calibration: Calibration) -> None:
     """Write ``calibration.json``, which the export carries."""
     write_text(directory / CALIBRATION, json.dumps(asdict(calibration), indent=2) + "\n")

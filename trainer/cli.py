@@ -56,8 +56,9 @@ def train(arguments: argparse.Namespace) -> None:
     try:
         import torch
 
-        from zsre.trainer.checkpoint import read_run_config, start_run
+        from zsre.trainer.checkpoint import is_finished, read_run_config, start_run
         from zsre.trainer.config import read_config
+        from zsre.trainer.folds import calibrate
         from zsre.trainer.loop import Status, fit
         from zsre.trainer.setup import prepare
     except ModuleNotFoundError as error:
@@ -78,8 +79,6 @@ def train(arguments: argparse.Namespace) -> None:
         config = read_config(path, tuple(arguments.set))
         directory = arguments.output or Path("runs") / config.name
         start_run(directory, config)
-    setup = prepare(config, directory, device)
-
     def show(status: Status) -> None:
         parts = "  ".join(f"{name} {value:.4f}" for name, value in status.losses.items() if value)
         rate = f"{status.examples_per_second:.0f} examples/s"
@@ -89,7 +88,10 @@ def train(arguments: argparse.Namespace) -> None:
         elif status.step % 100 == 0 or status.step == status.steps:
             logging.getLogger(__name__).info(line)
 
-    fit(setup, directory, show)
+    if not is_finished(directory):
+        fit(prepare(config, directory, device), directory, show)
+    if config.calibration.data:
+        calibrate(config, directory, device, show)
     if not arguments.quiet:
         print(f"{directory}: done; next: zsre-export model.onnx --run {directory}", file=sys.stderr)
 

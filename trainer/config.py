@@ -29,8 +29,9 @@ class DataConfig:
     """One source of labelled sentences and how much of it to use.
 
     ``per_relation`` caps the stating pairs of each relation, ``unrelated`` the pairs that state nothing
-    (negatives), per source; ``pairs_per_sentence`` caps both within a sentence. ``reversed`` adds each stated
-    pair the wrong way round, as a negative for its own relation. ``leave_out`` names relations to skip.
+    (negatives); ``pairs_per_sentence`` caps both within a sentence. ``reversed`` adds each stated
+    pair the wrong way round, as a negative for its own relation. ``leave_out`` names relations of this source that
+    are not worth training on.
     """
 
     __pydantic_config__ = _STRICT
@@ -111,7 +112,11 @@ class CalibrationConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole training run. Paths are tried as they are, then under ``ZSRE_DATA``."""
+    """A whole training run. Paths are tried as they are, then under ``ZSRE_DATA``.
+
+    Pairs that state a relation of ``held_out``, or of the split's ``eval`` and ``test``, are never trained on, not
+    even as negatives.
+    """
 
     __pydantic_config__ = _STRICT
     data: tuple[DataConfig, ...]
@@ -119,6 +124,7 @@ class TrainConfig:
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     relation_encoder: str | None = None
     split: str | None = None
+    held_out: tuple[str, ...] = ()
     max_tokens: Annotated[int, Field(ge=16)] = 128
     seed: int = 13
     texts: TextConfig = field(default_factory=TextConfig)

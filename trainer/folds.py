@@ -25,9 +25,9 @@ from zsre.relations.examples import LabelledSentence
 from zsre.relations.metrics import expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
-from zsre.trainer.checkpoint import CALIBRATION, FACTS, read_run, start_run, write_calibration
+from zsre.trainer.checkpoint import CALIBRATION, is_finished, read_run, start_run, write_calibration
 from zsre.trainer.config import TrainConfig
-from zsre.trainer.data import read_sources
+from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
 from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import load_run, load_texts, prepare
@@ -92,9 +92,8 @@ def fold_sample(
     if kept.is_file():
         with np.load(kept) as arrays:
             return arrays["similarities"], arrays["correct"]
-    data = tuple(dataclasses.replace(source, leave_out=(*source.leave_out, *fold)) for source in config.data)
-    without = dataclasses.replace(config, data=data, name=f"{config.name}-fold-{directory.name}")
-    if not (directory / FACTS).is_file() or not read_run(directory)[1].finished:
+    without = dataclasses.replace(config, held_out=(*config.held_out, *fold), name=f"{config.name}-fold-{directory.name}")
+    if not is_finished(directory):
         if not directory.is_dir():
             start_run(directory, without)
         logger.info("fold %s: without %s", directory.name, ", ".join(fold))
@@ -108,12 +107,16 @@ def fold_sample(
 def score_fold(
     directory: Path, labelled: Sequence[LabelledSentence], fold: tuple[str, ...], device: torch.device
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Score all pairs against the fold's relations whose types fit; pairs nobody decided on are left out."""
+    """Score all pairs against those relations of the fold that the text is annotated with and whose types fit.
+
+    A pair and a relation that nobody decided on are left out.
+    """
     run = load_run(directory)
     model = run.model.to(device)
     model.bf16_encoder = device.type == "cuda"
     texts = load_texts(run.config.texts.sources)
-    relations: list[Relation] = [texts[relation][0] for relation in fold]
+    annotated = relations_of(labelled)
+    relations: list[Relation] = [texts[relation][0] for relation in fold if annotated[relation]]
     encoder = RelationEncoder(run.config.relation_encoder_name, str(device))
     vectors = encoder.blocks(relations, run.config.model.alpha)
     sentences = [

@@ -82,9 +82,8 @@ def prepare(config: TrainConfig, directory: Path, device: torch.device) -> Setup
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)
     counts = sum((relations_of(labelled) for _, labelled in sources), start=relations_of(()))
-    left_out = frozenset[str]().union(*(data.leave_out for data in config.data)) if config.data else frozenset()
     validation_ids = config.eval.relations or (split.eval if split else ())
-    held_out = frozenset(validation_ids) | frozenset(split.test if split else ()) | left_out
+    held_out = frozenset(validation_ids) | frozenset(split.test if split else ()) | frozenset(config.held_out)
     seen = choose_seen(split, counts, held_out, texts)
     torch.manual_seed(config.seed)
     encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)

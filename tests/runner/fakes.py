@@ -114,7 +114,7 @@ def _scaled(place: int, length: float) -> NDArray[np.float32]:
 
 
 class FakeAnnotator:
-    """Sentences end at full stops; capitalised words are entities, of the type that ``types`` gives them, else PERSON."""
+    """Sentences end at full stops; capitalised words are entities, of the type in ``types``, else PERSON."""
 
     name = "fake 1.0"
 

@@ -102,7 +102,7 @@ def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> 
     rows = first_triples(output, 3)
     assert [row["head"] for row in rows] == ["Acme", "[red]Globex\x1b[0m", "Initech"]
     written = io.StringIO()
-    Console(file=written, width=80).print(triples_table(rows))
+    Console(file=written, width=120).print(triples_table(rows))
     lines = written.getvalue().splitlines()
     assert lines[0].split() == ["head", "relation", "tail", "score", "sentence"]
     assert lines[1].split() == ["Acme", "founded", "by", "Ann", "0.70", "Ann", "founded", "Acme."]
