@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -38,6 +38,12 @@ BROAD_TYPES: Final[dict[str, frozenset[str]]] = {
     "NUM": frozenset({"CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY"}),
     "MISC": frozenset({"EVENT", "LANGUAGE", "LAW", "NORP", "PRODUCT", "WORK_OF_ART"}),
 }
+
+
+def understood_types(labels: Iterable[str]) -> frozenset[str]:
+    """Return the types that relations may name for entities of these labels: themselves, and what they stand for."""
+    known = frozenset(labels)
+    return known.union(*(BROAD_TYPES.get(label, frozenset()) for label in known))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsre.relations.contract import Calibration
-from zsre.relations.relation import RelationSet
+from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
 
 DECIMALS: Final = 4
@@ -120,14 +120,15 @@ class TypeMask:
 
     def named(self, types: Iterable[str | None]) -> frozenset[str]:
         """Return those of the types that a relation names."""
-        return self._named.intersection(name for name in types if name is not None)
+        return self._named.intersection(understood_types(name for name in types if name is not None))
 
     def unseen(self, seen: Collection[str]) -> list[str]:
         """Return the types that relations name but that aren't among ``seen``, sorted."""
         return sorted(self._named.difference(seen))
 
     def _known(self, entity_type: str | None) -> str | None:
-        return entity_type if entity_type is None or entity_type in self._named else ""
+        known = entity_type is None or entity_type in self._named or entity_type in BROAD_TYPES
+        return entity_type if known else ""
 
 
 def decide(

@@ -55,11 +55,11 @@ class WeightPooling(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.score = nn.Parameter(torch.zeros(width))
 
-    def forward(self, states_MTD: Tensor, inside_MT: Tensor) -> Tensor:
-        """Return (M, D) from token states and a mask of each mention's own tokens."""
-        scores_MT = torch.tanh(self.hidden(states_MTD)) @ self.score
-        weights_MT = scores_MT.masked_fill(~inside_MT, float("-inf")).softmax(-1)
-        return torch.einsum("mt,mtd->md", weights_MT, states_MTD)
+    def forward(self, states_STD: Tensor, row_M: Tensor, inside_MT: Tensor) -> Tensor:
+        """Return (M, D) from token states, each mention's row, and a mask of its own tokens there."""
+        scores_ST = torch.tanh(self.hidden(states_STD)) @ self.score
+        weights_MT = scores_ST[row_M].masked_fill(~inside_MT, float("-inf")).softmax(-1)
+        return torch.bmm(weights_MT[:, None], states_STD[row_M])[:, 0]
 
 
 class SentenceModel(nn.Module):
@@ -120,11 +120,10 @@ class SentenceModel(nn.Module):
         row, start, end = mentions.unbind(-1)
         position_T = torch.arange(states_STD.shape[1], device=states_STD.device)
         inside_MT = (position_T >= start[:, None]) & (position_T < end[:, None])
-        states_MTD = states_STD[row]
         if self.pooling is not None:
-            pooled: Tensor = self.pooling(states_MTD, inside_MT)
+            pooled: Tensor = self.pooling(states_STD, row, inside_MT)
             return pooled
-        return states_MTD.masked_fill(~inside_MT[..., None], float("-inf")).amax(1)
+        return states_STD[row].masked_fill(~inside_MT[..., None], float("-inf")).amax(1)
 
     def ends(self, states_STD: Tensor, mentions: Tensor) -> Tensor:
         """Return the state that stands for each mention in its context (eq. 4), (M, D): its opening marker.
