@@ -11,8 +11,8 @@ class Counts:
     """Sums over shards.
 
     ``lines`` = ``blank_lines`` + ``documents`` + all of ``rejects``. ``pairs`` are ordered pairs of different mentions
-    in one sentence, and = ``scored_pairs`` + ``overlapping_pairs`` + ``crowded_pairs`` + ``unfitting_pairs`` (no
-    relation allows their types) + ``long_pairs`` (further apart than the model reads) + ``tokenless_pairs`` (a mention
+    in one sentence, and = ``scored_pairs`` + ``overlapping_pairs`` + ``same_name_pairs`` (both read the same) +
+    ``crowded_pairs`` + ``unfitting_pairs`` (no relation allows their types) + ``long_pairs`` (further apart than the model reads) + ``tokenless_pairs`` (a mention
     without a token that the model knows). ``mentions`` includes ``crossing_mentions`` (within no single sentence) and
     ``duplicate_mentions``. ``repeated_ids`` and ``facts`` (different ``triple_id``) are counted within shards.
     """
@@ -31,6 +31,7 @@ class Counts:
     duplicate_mentions: int = 0
     pairs: int = 0
     overlapping_pairs: int = 0
+    same_name_pairs: int = 0
     crowded_pairs: int = 0
     unfitting_pairs: int = 0
     long_pairs: int = 0

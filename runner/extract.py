@@ -197,9 +197,10 @@ def _tracked(documents: Iterable[Document], counts: Counts, advance: Advance) ->
 
 def _candidates(document: Document, job: Job, counts: Counts) -> Iterator[_Candidate]:
     for sentence in document.sentences:
-        paired = pair_mentions(sentence.mentions, job.max_mentions, job.mask.admits)
+        paired = pair_mentions(sentence.text, sentence.mentions, job.max_mentions, job.mask.admits)
         counts.duplicate_mentions += paired.duplicates
         counts.overlapping_pairs += paired.overlapping
+        counts.same_name_pairs += paired.same_name
         counts.crowded_pairs += paired.crowded
         counts.crowded_sentences += paired.crowded > 0
         counts.unfitting_pairs += paired.unfitting

@@ -15,23 +15,26 @@ Admits = Callable[[str | None, str | None], bool]
 class Pairing:
     """The mentions of a sentence in text order, and its ordered pairs (head, tail) by head, then tail.
 
-    ``duplicates`` counts mentions left out because their very span had been seen; ``overlapping``, ``crowded``
-    and ``unfitting`` count pairs left out because the two mentions share characters, because the sentence
-    holds too many mentions, and because no relation allows their types.
+    ``duplicates`` counts mentions left out because their very span had been seen; ``overlapping``,
+    ``same_name``, ``crowded`` and ``unfitting`` count pairs left out because the two mentions share characters,
+    because they read the same, because the sentence holds too many mentions, and because no relation allows
+    their types.
     """
 
     mentions: tuple[Mention, ...]
     pairs: tuple[tuple[int, int], ...]
     duplicates: int = 0
     overlapping: int = 0
+    same_name: int = 0
     crowded: int = 0
     unfitting: int = 0
 
 
-def pair_mentions(mentions: Iterable[Mention], max_mentions: int, admits: Admits) -> Pairing:
-    """Pair the mentions of one sentence, both ways round.
+def pair_mentions(text: str, mentions: Iterable[Mention], max_mentions: int, admits: Admits) -> Pairing:
+    """Pair the mentions of the sentence ``text``, both ways round.
 
-    Of mentions with the same span the first given stays. A sentence with more than ``max_mentions`` mentions
+    Of mentions with the same span the first given stays. Two mentions that read the same, whatever their case
+    and spacing, are taken for one entity, which stands in no relation to itself. A sentence with more than ``max_mentions`` mentions
     gets about as many pairs as ``max_mentions`` mentions have: each is paired with its nearest neighbours in
     the text, since names far apart in a long list hardly ever stand in a relation.
     """
@@ -41,9 +44,10 @@ def pair_mentions(mentions: Iterable[Mention], max_mentions: int, admits: Admits
         by_span.setdefault((mention.start, mention.end), mention)
     ordered = tuple(by_span[span] for span in sorted(by_span))
     count = len(ordered)
+    names = [" ".join(text[mention.start : mention.end].casefold().split()) for mention in ordered]
     reach = neighbour_reach(count, max_mentions)
     pairs: list[tuple[int, int]] = []
-    considered = overlapping = unfitting = 0
+    considered = overlapping = same_name = unfitting = 0
     for head, head_mention in enumerate(ordered):
         for tail in range(max(0, head - reach), min(count, head + reach + 1)):
             if tail == head:
@@ -51,6 +55,8 @@ def pair_mentions(mentions: Iterable[Mention], max_mentions: int, admits: Admits
             considered += 1
             if head_mention.overlaps(ordered[tail]):
                 overlapping += 1
+            elif names[head] == names[tail]:
+                same_name += 1
             elif not admits(head_mention.type, ordered[tail].type):
                 unfitting += 1
             else:
@@ -60,6 +66,7 @@ def pair_mentions(mentions: Iterable[Mention], max_mentions: int, admits: Admits
         pairs=tuple(pairs),
         duplicates=len(given) - count,
         overlapping=overlapping,
+        same_name=same_name,
         crowded=count * (count - 1) - considered,
         unfitting=unfitting,
     )

@@ -141,6 +141,7 @@ def _losses(counts: Counts) -> list[tuple[int, str]]:
     return [
         (counts.unfitting_pairs, "pairs not scored: no relation allows their types"),
         (counts.overlapping_pairs, "pairs not scored: their mentions overlap"),
+        (counts.same_name_pairs, "pairs not scored: their mentions read the same"),
         (counts.crowded_pairs, f"pairs not scored: far apart in {counts.crowded_sentences:,} crowded sentences"),
         (counts.long_pairs, "pairs not scored: further apart than the model reads"),
         (counts.tokenless_pairs, "pairs not scored: a mention has no token that the model knows"),

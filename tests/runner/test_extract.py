@@ -127,7 +127,7 @@ def test_everything_is_counted() -> None:
     assert counts.tokenless_pairs == 4
     assert counts.triples == 3
     assert counts.types_seen == {"PERSON", "ORG", "GPE"}
-    left_out = counts.overlapping_pairs + counts.crowded_pairs + counts.unfitting_pairs
+    left_out = counts.overlapping_pairs + counts.same_name_pairs + counts.crowded_pairs + counts.unfitting_pairs
     assert counts.pairs == counts.scored_pairs + left_out + counts.long_pairs + counts.tokenless_pairs
 
 

@@ -40,6 +40,7 @@ def test_the_summary_leaves_out_no_loss() -> None:
     losses = {
         "unfitting_pairs": "2  pairs not scored: no relation allows their types",
         "overlapping_pairs": "3  pairs not scored: their mentions overlap",
+        "same_name_pairs": "13  pairs not scored: their mentions read the same",
         "crowded_pairs": "4  pairs not scored: far apart in 9 crowded sentences",
         "long_pairs": "5  pairs not scored: further apart than the model reads",
         "tokenless_pairs": "6  pairs not scored: a mention has no token",
