@@ -55,11 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def newest_run(root: Path) -> Path:
-    """Return the run directory under ``root`` whose model is newest; raise ModelError if there is none."""
-    found = sorted(root.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ModelError(f"no finished run under {root}/: give one with --run, or train one with zsre-train")
-    return found[-1].parent
+    """Return the finished run directory under ``root`` whose model is newest; raise ModelError if there is none."""
+    from zsre.trainer.checkpoint import is_finished
+
+    found = sorted(root.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in found:
+        if is_finished(path.parent):
+            return path.parent
+    raise ModelError(f"no finished run under {root}/: give one with --run, or train one with zsre-train")
 
 
 if __name__ == "__main__":

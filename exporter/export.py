@@ -47,7 +47,7 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     """Export a run's best epoch to ``output`` and ``output``'s ``.relations.onnx``, and check both against torch.
 
     The calibration is the run's, fitted by folds, if it has one. Raises OutputError if the files
-    cannot be written and ModelError if an fp32 export differs from the torch model.
+    cannot be written and ModelError if the export differs from the torch model by more than its precision explains.
     """
     if output.suffix != ".onnx":
         raise OutputError(f"{output}: a model file's name ends in .onnx")

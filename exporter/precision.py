@@ -6,7 +6,7 @@ file. DequantizeLinear would be fused into low-precision kernels instead, silent
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 #: Biases, norms and other small tensors stay as they are: they weigh nothing and matter most.
 SMALLEST = 4096
 

@@ -199,7 +199,7 @@ def _show(output: OutputDirectory, most: int) -> None:
     console = Console()
     # Captured, because rich would end the program itself, with an exit code of failure, on a closed pipe.
     with console.capture() as captured:
-        console.print(triples_table(first_triples(output, most)))
+        console.print(triples_table(first_triples(output, most), console.width))
     try:
         sys.stdout.write(captured.get())
         sys.stdout.flush()

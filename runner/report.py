@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: Between two lines of progress where there is no terminal, in seconds.
 LOG_INTERVAL: Final = 30.0
+_WIDE_TERMINAL: Final = 110
 _SHOWN_COLUMNS: Final = ("head", "relation", "tail", "score", "sentence")
 
 
@@ -115,19 +116,18 @@ def first_triples(output: OutputDirectory, most: int) -> list[dict[str, Any]]:
     return list(islice(_rows(output), most))
 
 
-def triples_table(rows: list[dict[str, Any]]) -> Table:
-    """Lay out rows for a terminal."""
+def triples_table(rows: list[dict[str, Any]], width: int) -> Table:
+    """Lay out rows for a terminal of ``width`` columns; one that is too narrow goes without the sentences."""
+    columns = _SHOWN_COLUMNS if width >= _WIDE_TERMINAL else _SHOWN_COLUMNS[:-1]
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for column in ("head", "relation", "tail"):
-        table.add_column(column, ratio=2)
-    table.add_column("score", justify="right", min_width=5)
-    table.add_column("sentence", ratio=5, no_wrap=True, overflow="ellipsis")
+    for column in columns:
+        if column == "score":
+            table.add_column(column, justify="right", min_width=5)
+        else:
+            table.add_column(column, ratio=5 if column == "sentence" else 2, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(
-            *(
-                f"{row[column]:.2f}" if column == "score" else Text(printable(row[column]), overflow="ellipsis")
-                for column in _SHOWN_COLUMNS
-            )
+            *(f"{row[column]:.2f}" if column == "score" else Text(printable(row[column])) for column in columns)
         )
     return table
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from zsre.trainer.config import TrainConfig
 
 WORDS = (
     "[PAD] [unused0] [unused1] [unused2] [unused3] [unused4] [UNK] [CLS] [SEP] [MASK] the a of in and was is by to "
@@ -83,3 +88,48 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     split = {"train": ["born", "founder", "author", "crosses"], "eval": ["home"], "test": ["singer"]}
     (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_encoder: Path, tiny_data: Path) -> Callable[..., TrainConfig]:
+    """Return a function that makes a configuration on the tiny data; what is given takes the place of its fields."""
+    pytest.importorskip("torch")
+    from zsre.trainer.config import parse_config
+
+    def make(**fields: Any) -> TrainConfig:
+        plain = {
+            "name": "tiny",
+            "encoder": str(tiny_encoder),
+            "split": str(tiny_data / "split.json"),
+            "data": [{"path": str(tiny_data / "labelled.jsonl")}],
+            "texts": {"sources": [str(tiny_data / "relations.yaml")]},
+            "optim": {"batch_size": 16, "learning_rate": 2e-3, "new_layers_factor": 1, "precision": "fp32"},
+            "level": {"weight": 0.3},
+        }
+        return parse_config(plain | fields, "tiny.yaml")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(
+    tiny_config: Callable[..., TrainConfig], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return a function that gives the directory of a finished run with ``marked`` or ``shared`` pairing."""
+    from functools import cache
+
+    import torch
+
+    from zsre.trainer.checkpoint import start_run
+    from zsre.trainer.loop import fit
+    from zsre.trainer.setup import prepare
+
+    @cache
+    def run(pairing: str) -> Path:
+        directory = tmp_path_factory.mktemp("runs") / pairing
+        config = tiny_config(name=pairing, model={"pairing": pairing})
+        start_run(directory, config)
+        fit(prepare(config, torch.device("cpu")), directory, lambda status: None)
+        return directory
+
+    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -30,19 +30,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Move every tensor; a no-op on the CPU."""
-        return Batch(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (
-                    self.input_ids,
-                    self.attention_mask,
-                    self.mentions,
-                    self.pairs,
-                    self.stated_PR,
-                    self.negative_PR,
-                )
-            )
-        )
+        return Batch(*(getattr(self, each.name).to(device, non_blocking=True) for each in fields(self)))
 
 
 def plan_epoch(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

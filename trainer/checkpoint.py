@@ -2,14 +2,14 @@
 
 ``config.yaml``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
 ``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``calibration.json`` and
-``folds/`` if it was calibrated; while it runs also ``checkpoint/``.
+``folds/`` if it was calibrated; while it runs also ``checkpoint.safetensors``.
 Everything is written to a temporary name first and then renamed.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,15 +17,17 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
-from zsre.trainer.config import TrainConfig, parse_config
+from zsre.trainer.config import TrainConfig, read_config
 
 WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "config.yaml", "run.json"
-METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint", "calibration.json"
+METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint.safetensors", "calibration.json"
+PROGRESS_KEY = "progress"
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors whole or not at all; safetensors, never pickle."""
     temporary = path.with_name(path.name + ".tmp")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, str(temporary))
+    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, str(temporary), metadata)
     temporary.replace(path)
 
 
@@ -74,18 +76,32 @@ def write_facts(directory: Path, facts: RunFacts) -> None:
     write_text(directory / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
 
 
+def make_directory(directory: Path) -> None:
+    """Make an empty directory for a run; raise OutputError if it cannot be made or holds something already."""
+    if directory.is_dir() and any(directory.iterdir()):
+        remedy = (
+            f"go on with it by --resume {directory}, or give another -o" if is_started(directory) else "give another -o"
+        )
+        raise OutputError(f"{directory}: not empty; {remedy}")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot be made a folder: {error.strerror}; give another -o") from error
+
+
 def start_run(directory: Path, config: TrainConfig) -> None:
-    """Make a fresh run directory; raise OutputError if one is there already."""
-    if directory.exists() and any(directory.iterdir()):
-        raise OutputError(f"{directory}: not empty; go on with it by --resume {directory}, or give another -o")
-    directory.mkdir(parents=True, exist_ok=True)
-    write_text(directory / CONFIG, yaml.safe_dump(config.to_dict() | {}, sort_keys=False, allow_unicode=True))
+    """Make a fresh run directory; raise OutputError if something is there already."""
+    make_directory(directory)
+    write_text(directory / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
+
+
+def is_started(directory: Path) -> bool:
+    """Tell whether a directory holds a run, however far it came."""
+    return (directory / CONFIG).is_file()
 
 
 def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
     """Read a run directory's configuration and facts; raise ModelError if it is not one or has no model yet."""
-    if not (directory / CONFIG).is_file():
-        raise ModelError(f"{directory}: not a run directory of zsre-train: it holds no {CONFIG}")
     config = read_run_config(directory)
     if not (directory / FACTS).is_file() or not (directory / WEIGHTS).is_file():
         raise ModelError(f"{directory}: no epoch has finished yet: zsre-train --resume {directory}")
@@ -122,10 +138,9 @@ def read_calibration(directory: Path) -> Calibration | None:
 
 def read_run_config(directory: Path) -> TrainConfig:
     """Read the configuration that a run was started with."""
-    path = directory / CONFIG
-    if not path.is_file():
+    if not is_started(directory):
         raise ModelError(f"{directory}: not a run directory of zsre-train: it holds no {CONFIG}")
-    return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    return read_config(directory / CONFIG)
 
 
 def save_checkpoint(
@@ -142,23 +157,20 @@ def save_checkpoint(
         tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-    temporary = directory / (CHECKPOINT + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    save_tensors(temporary / "state.safetensors", tensors)
-    write_text(temporary / "progress.json", json.dumps(asdict(progress)))
-    shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
-    temporary.replace(directory / CHECKPOINT)
+    # One file, position included: whatever interrupts a run, a whole checkpoint is there.
+    save_tensors(directory / CHECKPOINT, tensors, {PROGRESS_KEY: json.dumps(asdict(progress))})
 
 
 def load_checkpoint(
     directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
 ) -> Progress | None:
     """Restore what `save_checkpoint` saved, in place; return None if the run was never saved."""
-    folder = directory / CHECKPOINT
-    if not folder.is_dir():
+    path = directory / CHECKPOINT
+    if not path.is_file():
         return None
-    tensors = load_file(str(folder / "state.safetensors"))
+    with safe_open(str(path), framework="pt") as file:
+        progress = Progress(**json.loads(file.metadata()[PROGRESS_KEY]))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for prefix, module in modules.items():
         start = prefix + "."
         module.load_state_dict({name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)})
@@ -171,17 +183,24 @@ def load_checkpoint(
     torch.set_rng_state(tensors["rng.cpu"])
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
-    return Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+    return progress
 
 
 def drop_checkpoint(directory: Path) -> None:
     """Remove what only an unfinished run needs."""
-    shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)
+    (directory / CHECKPOINT).unlink(missing_ok=True)
 
 
 def cut_metrics(directory: Path, step: int) -> None:
     """Drop the metrics that an interrupted run wrote after its last checkpoint."""
     path = directory / METRICS
     if path.is_file():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
         write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf  # the interruption cut the line short

@@ -8,9 +8,17 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
 
+if TYPE_CHECKING:  # these need torch, without which the command still says what to install
+    import torch
+
+    from zsre.trainer.config import TrainConfig
+    from zsre.trainer.loop import Status
+
+logger = logging.getLogger(__name__)
 DEFAULT_CONFIG = Path("zsre-train.yaml")
 
 
@@ -52,51 +60,56 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Set up, train, and say where the result is."""
+    """Set up, train, calibrate if the configuration says so, and say where the result is."""
     try:
         import torch
 
-        from zsre.trainer.checkpoint import is_finished, read_run_config, start_run
-        from zsre.trainer.config import read_config
+        from zsre.trainer.checkpoint import is_finished, start_run
         from zsre.trainer.folds import calibrate
-        from zsre.trainer.loop import Status, fit
+        from zsre.trainer.loop import fit
         from zsre.trainer.setup import prepare
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)
-    if arguments.threads:
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise UsageError(f"--threads {arguments.threads}: give at least 1")
         torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = True
-    if arguments.resume:
-        if arguments.config or arguments.set or arguments.output:
-            raise UsageError("--resume goes on with the run's own configuration; leave the others out")
-        directory = arguments.resume
-        config = read_run_config(directory)
-    else:
-        path = arguments.config or DEFAULT_CONFIG
-        if not path.is_file():
-            raise ConfigError(f"{path}: no such file; give a configuration, such as configs/fewrel.yaml")
-        config = read_config(path, tuple(arguments.set))
-        directory = arguments.output or Path("runs") / config.name
-        start_run(directory, config)
-    def show(status: Status) -> None:
-        parts = "  ".join(f"{name} {value:.4f}" for name, value in status.losses.items() if value)
-        rate = f"{status.examples_per_second:.0f} examples/s"
-        line = f"epoch {status.epoch + 1}  step {status.step}/{status.steps}  {parts}  {rate}"
-        if sys.stderr.isatty():
-            print(f"\r\033[K{line}", end="\n" if status.step == status.steps else "", file=sys.stderr, flush=True)
-        elif status.step % 100 == 0 or status.step == status.steps:
-            logging.getLogger(__name__).info(line)
-
+    config, directory = choose_run(arguments)
+    show = show_nothing if arguments.quiet else show_progress
     if not is_finished(directory):
-        fit(prepare(config, directory, device), directory, show)
+        # Only a run that can start leaves a directory that must not be written over.
+        setup = prepare(config, device)
+        if not arguments.resume:
+            start_run(directory, config)
+        logger.info("%s: training", directory)
+        fit(setup, directory, show)
     if config.calibration.data:
         calibrate(config, directory, device, show)
     if not arguments.quiet:
         print(f"{directory}: done; next: zsre-export model.onnx --run {directory}", file=sys.stderr)
 
 
-def choose_device(name: str) -> torch.device:  # type: ignore[name-defined]  # noqa: F821
+def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Return the configuration and the directory of the run to start or to go on with."""
+    from zsre.trainer.checkpoint import make_directory, read_run_config
+    from zsre.trainer.config import read_config
+
+    if arguments.resume:
+        if arguments.config or arguments.set or arguments.output:
+            raise UsageError("--resume goes on with the run's own configuration; leave the others out")
+        return read_run_config(arguments.resume), arguments.resume
+    path = arguments.config or DEFAULT_CONFIG
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; give a configuration, such as configs/fewrel.yaml")
+    config = read_config(path, tuple(arguments.set))
+    directory = arguments.output or Path("runs") / config.name
+    make_directory(directory)
+    return config, directory
+
+
+def choose_device(name: str) -> torch.device:
     """Return the device asked for; ``auto`` takes CUDA where there is one."""
     import torch
 
@@ -104,6 +117,21 @@ def choose_device(name: str) -> torch.device:  # type: ignore[name-defined]  # n
     if name == "cuda" and not available:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def show_progress(status: Status) -> None:
+    """Keep one line up to date on a terminal, and log a line every hundred steps elsewhere."""
+    parts = "  ".join(f"{name} {value:.4f}" for name, value in status.losses.items() if value)
+    rate = f"{status.examples_per_second:.0f} examples/s"
+    line = f"epoch {status.epoch + 1}  step {status.step}/{status.steps}  {parts}  {rate}"
+    if sys.stderr.isatty():
+        print(f"\r\033[K{line}", end="\n" if status.step == status.steps else "", file=sys.stderr, flush=True)
+    elif status.step % 100 == 0 or status.step == status.steps:
+        logger.info(line)
+
+
+def show_nothing(status: Status) -> None:
+    """Stand in for `show_progress`."""
 
 
 if __name__ == "__main__":

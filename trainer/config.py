@@ -10,18 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from zsre.relations.errors import ConfigError
+from zsre.trainer.fields import STRICT, Count, NonNegative, Positive, PositiveFloat, Share
 from zsre.trainer.losses import ContrastConfig, RankingConfig
 from zsre.trainer.model import ModelConfig
-
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-_STRICT = ConfigDict(extra="forbid")
-
-ModelConfig.__pydantic_config__ = ContrastConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
-RankingConfig.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -34,11 +28,11 @@ class DataConfig:
     are not worth training on.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     path: str
     format: str | None = None
     per_relation: Positive | None = None
-    unrelated: Annotated[int, Field(ge=0)] = 0
+    unrelated: Count = 0
     pairs_per_sentence: Positive = 8
     reversed: bool = False
     leave_out: tuple[str, ...] = ()
@@ -48,10 +42,10 @@ class DataConfig:
 class LevelConfig:
     """The loss that teaches the model to say nothing; weight 0 (as in the paper) leaves it out."""
 
-    __pydantic_config__ = _STRICT
-    weight: Annotated[float, Field(ge=0)] = 0.0
+    __pydantic_config__ = STRICT
+    weight: NonNegative = 0.0
     top_k: Positive = 3
-    slope: float = 15.0
+    slope: PositiveFloat = 15.0
     level: float = 0.5
 
 
@@ -63,16 +57,16 @@ class OptimConfig:
     embeddings and the first ``frozen_layers`` layers of the encoder stay as they are.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     epochs: Positive = 1
     batch_size: Positive = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
-    new_layers_factor: Annotated[float, Field(gt=0)] = 20.0
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    learning_rate: PositiveFloat = 2e-5
+    new_layers_factor: PositiveFloat = 20.0
+    weight_decay: NonNegative = 0.01
     warmup: Share = 0.1
-    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    frozen_layers: Count = 0
     frozen_embeddings: bool = True
-    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_gradient_norm: PositiveFloat = 1.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
 
@@ -86,7 +80,7 @@ class TextConfig:
     relations without terms are not a surprise.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     sources: tuple[str, ...] = ("wikidata",)
     phrasings: Literal["sample", "mean"] = "mean"
     drop_terms: Share = 0.0
@@ -96,7 +90,7 @@ class TextConfig:
 class EvalConfig:
     """Validation on relations that are not trained on; the best epoch is picked by their paper-metric F1."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     per_relation: Positive = 100
     relations: tuple[str, ...] = ()
 
@@ -105,7 +99,7 @@ class EvalConfig:
 class CalibrationConfig:
     """Cross-fitting (see `zsre.trainer.folds`): densely annotated ``data``, in ``folds`` of relations."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     data: tuple[DataConfig, ...] = ()
     folds: Annotated[int, Field(ge=2)] = 4
 
@@ -118,7 +112,7 @@ class TrainConfig:
     even as negatives.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     data: tuple[DataConfig, ...]
     name: str = "sdzre"
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
@@ -199,7 +193,10 @@ def _override(data: dict[str, Any], override: str) -> None:
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
             raise ConfigError(f"--set {override}: {parent!r} is not a group of fields")
-    data[last] = yaml.safe_load(text)
+    try:
+        data[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from error
 
 
 def _nearest(name: str) -> str:

@@ -26,7 +26,7 @@ class PairSet:
     """Sentences with chosen pairs, and the targets of the pairs in flattened order.
 
     ``stated`` and ``negative`` are bool (P, R) over ``relations``: what a pair states, and which relations
-    may serve as its negatives. ``source_counts`` tells how many pairs each data set gave.
+    may serve as its negatives. ``source_counts`` tells how many pairs each data set gave, by the data set's name.
     """
 
     relations: tuple[str, ...]
@@ -56,6 +56,11 @@ def relations_of(sentences: Iterable[LabelledSentence]) -> Counter[str]:
     return Counter(relation for sentence in sentences for pair in sentence.pairs for relation in pair.relations)
 
 
+def trainable_relations(sources: Iterable[tuple[DataConfig, Iterable[LabelledSentence]]]) -> frozenset[str]:
+    """Return the relations that some source states and does not leave out."""
+    return frozenset().union(*(set(relations_of(labelled)) - set(config.leave_out) for config, labelled in sources))
+
+
 def choose_pairs(
     sources: Sequence[tuple[DataConfig, Sequence[LabelledSentence]]],
     seen: Collection[str],
@@ -71,7 +76,7 @@ def choose_pairs(
     relations = tuple(sorted(seen))
     sentences: list[PairSentence] = []
     pairs: list[ChosenPair] = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for config, labelled in sources:
         own = (frozenset(relations_of(labelled)) & set(seen)) - set(config.leave_out)
         chooser = _Chooser(config, own, frozenset(relations), frozenset(held_out), frozenset(symmetric), seed)
@@ -81,8 +86,8 @@ def choose_pairs(
                 PairSentence(sentence.text, sentence.mentions, tuple((pair.head, pair.tail) for pair in chosen))
             )
             pairs.extend(chosen)
-        counts[config.path] = len(pairs) - before
-        logger.info("%s: %d pairs of %d relations", config.path, counts[config.path], len(own))
+            counts[sentence.source] += len(chosen)
+        logger.info("%s: %d pairs of %d relations", config.path, len(pairs) - before, len(own))
     if not any(pair.stated for pair in pairs):
         raise ConfigError("the data states none of the relations to train on; check 'split' and 'data'")
     return PairSet(
@@ -90,7 +95,7 @@ def choose_pairs(
         tuple(sentences),
         _matrix([pair.stated for pair in pairs], relations),
         _matrix([pair.negative for pair in pairs], relations),
-        counts,
+        dict(counts),
     )
 
 
@@ -130,7 +135,8 @@ class _Chooser:
                     unrelated_left -= 1
                     chosen.append(ChosenPair(pair.head, pair.tail, frozenset(), negative))
             if chosen:
-                yield sentence, chosen
+                # A reversed pair comes with its pair, and may be one too many.
+                yield sentence, chosen[: self.config.pairs_per_sentence]
 
     def _wanted(self, stated: frozenset[str], counts: Counter[str]) -> bool:
         cap = self.config.per_relation
@@ -141,8 +147,8 @@ class _Chooser:
 
     def _stating(self, pair: LabelledPair, stated: frozenset[str]) -> ChosenPair:
         # Relations of other data sets were not annotated here: those close in meaning may hold as well.
-        near = {other for relation in stated for other in equivalents_of(relation, "near")}
-        negative = (self._own_negatives(pair) | (self.seen - self.own - near)) - stated
+        near = {other for relation in pair.relations for other in equivalents_of(relation, "near")}
+        negative = (self._own_negatives(pair) | (self.seen - self.own - near)) - pair.relations
         return ChosenPair(pair.head, pair.tail, stated, negative)
 
     def _reversed(self, sentence: LabelledSentence, pair: LabelledPair, stated: frozenset[str]) -> list[ChosenPair]:

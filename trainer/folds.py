@@ -25,7 +25,14 @@ from zsre.relations.examples import LabelledSentence
 from zsre.relations.metrics import expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
-from zsre.trainer.checkpoint import CALIBRATION, is_finished, read_run, start_run, write_calibration
+from zsre.trainer.checkpoint import (
+    CALIBRATION,
+    is_finished,
+    is_started,
+    read_run,
+    start_run,
+    write_calibration,
+)
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
@@ -67,6 +74,11 @@ def calibrate(
         raise ConfigError("calibration needs densely annotated text: set calibration.data")
     _, facts = read_run(directory)
     folds = deal_folds(facts.seen_relations, config.calibration.folds, config.seed)
+    if not all(folds):
+        raise ConfigError(
+            f"calibration.folds: {len(folds)} folds are more than {len(facts.seen_relations)} relations, with those "
+            "of one meaning kept together, can be dealt into; ask for fewer"
+        )
     similarities, correct = [], []
     for number, fold in enumerate(folds):
         sample = fold_sample(config, directory / FOLDS / str(number), fold, device, show)
@@ -92,12 +104,14 @@ def fold_sample(
     if kept.is_file():
         with np.load(kept) as arrays:
             return arrays["similarities"], arrays["correct"]
-    without = dataclasses.replace(config, held_out=(*config.held_out, *fold), name=f"{config.name}-fold-{directory.name}")
+    name = f"{config.name}-fold-{directory.name}"
+    without = dataclasses.replace(config, held_out=(*config.held_out, *fold), name=name)
     if not is_finished(directory):
-        if not directory.is_dir():
-            start_run(directory, without)
         logger.info("fold %s: without %s", directory.name, ", ".join(fold))
-        fit(prepare(without, directory, device), directory, show)
+        setup = prepare(without, device)
+        if not is_started(directory):
+            start_run(directory, without)
+        fit(setup, directory, show)
     labelled = [sentence for _, source in read_sources(config.calibration.data) for sentence in source]
     similarities, correct = score_fold(directory, labelled, fold, device)
     np.savez_compressed(kept, similarities=similarities, correct=correct)
@@ -109,7 +123,8 @@ def score_fold(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Score all pairs against those relations of the fold that the text is annotated with and whose types fit.
 
-    A pair and a relation that nobody decided on are left out.
+    A pair and a relation that nobody decided on are left out. Nothing comes of a fold that the text is not
+    annotated with.
     """
     run = load_run(directory)
     model = run.model.to(device)
@@ -117,6 +132,8 @@ def score_fold(
     texts = load_texts(run.config.texts.sources)
     annotated = relations_of(labelled)
     relations: list[Relation] = [texts[relation][0] for relation in fold if annotated[relation]]
+    if not relations:
+        return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
     encoder = RelationEncoder(run.config.relation_encoder_name, str(device))
     vectors = encoder.blocks(relations, run.config.model.alpha)
     sentences = [

@@ -20,6 +20,7 @@ from zsre.trainer.checkpoint import (
     cut_metrics,
     drop_checkpoint,
     load_checkpoint,
+    read_run,
     save_checkpoint,
     save_tensors,
     write_facts,
@@ -27,7 +28,7 @@ from zsre.trainer.checkpoint import (
 from zsre.trainer.config import OptimConfig
 from zsre.trainer.objective import LossParts
 from zsre.trainer.plot import plot_losses
-from zsre.trainer.setup import Setup
+from zsre.trainer.setup import Setup, write_encoder_files
 from zsre.trainer.validate import validate
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
 
     Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations).
     """
+    write_encoder_files(setup, directory)
     optim = setup.config.optim
     optimizer = make_optimizer(setup, optim)
     base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -126,7 +128,8 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
                 save_checkpoint(directory, progress, modules, optimizer)
         progress = finish_epoch(setup, directory, progress)
         save_checkpoint(directory, progress, modules, optimizer)
-    write_facts(directory, replace(setup.facts(progress), finished=True))
+    # The level in the facts is the best epoch's, as the weights are.
+    write_facts(directory, replace(read_run(directory)[1], finished=True))
     plot_losses(directory)
     drop_checkpoint(directory)
 

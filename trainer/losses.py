@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zsre.trainer.fields import STRICT, NonNegative, Positive, PositiveFloat, Share
+
 Augmentation = Literal["mask", "cutoff", "dropout"]
 SameRelation = Literal["negative", "ignore", "positive"]
 Negatives = Literal["ranked", "hard", "random", "softmax"]
@@ -22,12 +24,13 @@ FAR = -1e4
 class ContrastConfig:
     """Two views of a context, and how a batch's other examples of the same relation are treated."""
 
-    weight: float = 1.0
+    __pydantic_config__ = STRICT
+    weight: NonNegative = 1.0
     views: tuple[Augmentation, Augmentation] = ("mask", "cutoff")
-    mask: float = 0.15
-    cutoff: float = 0.2
-    dropout: float = 0.1
-    temperature: float = 0.05
+    mask: Share = 0.15
+    cutoff: Share = 0.2
+    dropout: Share = 0.1
+    temperature: PositiveFloat = 0.05
     same_relation: SameRelation = "negative"
 
 
@@ -40,12 +43,13 @@ class RankingConfig:
     paper) or ``seen`` (all relations of the training set).
     """
 
+    __pydantic_config__ = STRICT
     negatives: Negatives = "ranked"
     scope: Literal["batch", "seen"] = "batch"
     hard_margin: float = 0.06
     semi_hard_margin: float = 0.0
-    top_k: int = 3
-    temperature: float = 0.05
+    top_k: Positive = 3
+    temperature: PositiveFloat = 0.05
 
 
 def augment(x_PD: Tensor, kind: Augmentation, config: ContrastConfig) -> Tensor:

@@ -6,9 +6,10 @@ Shape suffixes: S rows, T tokens, M mentions, P pairs, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 from zsre.relations.tokens import Pairing
 from zsre.relations.vectors import block_scales
 from zsre.trainer.distiller import FusionProjectionDistiller, GaussianAdaptiveSelector, GaussianReading, reject
+from zsre.trainer.fields import STRICT, NonNegative
 
 DistillerParts = Literal["both", "projection", "gaussian", "none"]
 EntityPooling = Literal["weight", "max"]
@@ -25,12 +27,13 @@ EntityPooling = Literal["weight", "max"]
 class ModelConfig:
     """What shapes the model beyond its encoder; ``distiller`` and ``entity_pooling`` serve the ablations."""
 
+    __pydantic_config__ = STRICT
     pairing: Pairing = "shared"
-    alpha: float = 0.33
+    alpha: Annotated[float, Field(ge=0, le=0.5)] = 0.33
     distiller: DistillerParts = "both"
     gaussian: GaussianReading = "position"
     entity_pooling: EntityPooling = "weight"
-    reverse_strength: float = 0.5
+    reverse_strength: NonNegative = 0.5
 
 
 @dataclass(frozen=True)

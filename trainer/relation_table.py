@@ -18,7 +18,7 @@ from zsre.relations.errors import ModelError
 from zsre.relations.relation import Argument, Relation
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.vectors import scale_blocks
-from zsre.trainer.encoders import resolve_encoder
+from zsre.trainer.encoders import first_line, resolve_encoder
 
 
 class RelationEncoder:
@@ -28,7 +28,8 @@ class RelationEncoder:
         try:
             self.model = SentenceTransformer(resolve_encoder(name), device=device)
         except (OSError, ValueError) as error:
-            raise ModelError(f"relation encoder {name!r} cannot be loaded: {error}") from error
+            raise ModelError(f"relation encoder {name!r} cannot be loaded: {first_line(error)}") from error
+        check_pooling(name, self.model)
         self.name = name
         self._cache: dict[str, NDArray[np.float32]] = {}
 
@@ -51,6 +52,18 @@ class RelationEncoder:
         head = self.vectors([text.head for text in texts])
         tail = self.vectors([text.tail for text in texts])
         return scale_blocks(head, tail, self.vectors([text.description for text in texts]), alpha)
+
+
+def check_pooling(name: str, model: SentenceTransformer) -> None:
+    """Raise ModelError unless sentence vectors are the mean of token states, as the exported graph computes them."""
+    modules = [type(module).__name__ for module in model]
+    plain = modules in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+    if not plain or model[1].pooling_mode != "mean":
+        found = f"{model[1].pooling_mode!r} pooling" if plain else ", ".join(modules)
+        raise ModelError(
+            f"relation encoder {name!r}: relation vectors are the mean of token states, and this one gives something "
+            f"else ({found}); choose a Sentence-BERT with mean pooling"
+        )
 
 
 def check_widths(sentence_width: int, relations: RelationEncoder) -> None:

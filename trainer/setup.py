@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -19,21 +20,22 @@ from transformers import AutoConfig, AutoModel
 
 from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.contract import Calibration
-from zsre.relations.errors import ConfigError
+from zsre.relations.errors import ConfigError, ModelError
+from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 from zsre.relations.splits import Split, load_described, read_split
 from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
-from zsre.trainer.config import TrainConfig, find_data
-from zsre.trainer.data import PairSet, choose_pairs, evaluation_pairs, read_sources, relations_of
+from zsre.trainer.config import DataConfig, TrainConfig, find_data
+from zsre.trainer.data import PairSet, choose_pairs, evaluation_pairs, read_sources, trainable_relations
 from zsre.trainer.encoders import attention_options, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, check_widths, mean_blocks
 
 logger = logging.getLogger(__name__)
-TOKENS = "tokens.json"
+TOKENS, ENCODER = "tokens.json", "encoder"
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,16 @@ class Setup:
         )
 
 
-def prepare(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
+def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Load data, encoders and relation texts; raise a ZsreError for whatever does not fit together."""
     sources = read_sources(config.data)
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)
-    counts = sum((relations_of(labelled) for _, labelled in sources), start=relations_of(()))
     validation_ids = config.eval.relations or (split.eval if split else ())
-    held_out = frozenset(validation_ids) | frozenset(split.test if split else ()) | frozenset(config.held_out)
-    seen = choose_seen(split, counts, held_out, texts)
+    held_out = frozenset(validation_ids) | frozenset(config.held_out)
+    if split:
+        held_out |= frozenset(split.eval) | frozenset(split.test)
+    seen = choose_seen(split, trainable_relations(sources), held_out, texts)
     torch.manual_seed(config.seed)
     encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)
     relation_encoder = RelationEncoder(config.relation_encoder_name, str(device))
@@ -97,14 +100,7 @@ def prepare(config: TrainConfig, directory: Path, device: torch.device) -> Setup
     )
     validation = None
     if validation_ids:
-        examples = evaluation_pairs(sources, validation_ids, config.eval.per_relation, config.seed)
-        vectors = mean_blocks([texts[relation] for relation in validation_ids], relation_encoder, config.model.alpha)
-        validation = Validation(examples, tuple(validation_ids), vectors)
-    write_text(directory / TOKENIZER, encoder.tokenizer.to_str())
-    write_text(
-        directory / TOKENS, json.dumps({name: getattr(encoder.tokens, name) for name in encoder.tokens.__slots__})
-    )
-    encoder.model.config.save_pretrained(directory / "encoder")
+        validation = prepare_validation(config, sources, validation_ids, texts, relation_encoder)
     model = SentenceModel(encoder.model, config.model, len(pairs.relations)).to(device)
     logger.info("%s: %.2f M parameters, %d rows", config.name, count_parameters(model) / 1e6, len(rows.rows))
     return Setup(
@@ -122,20 +118,53 @@ def prepare(config: TrainConfig, directory: Path, device: torch.device) -> Setup
     )
 
 
+def prepare_validation(
+    config: TrainConfig,
+    sources: Sequence[tuple[DataConfig, Sequence[LabelledSentence]]],
+    relations: Sequence[str],
+    texts: Mapping[str, Sequence[Relation]],
+    encoder: RelationEncoder,
+) -> Validation:
+    """Gather what validation needs; raise ConfigError for a relation without a text, or if the data states none."""
+    require_texts(relations, texts)
+    examples = evaluation_pairs(sources, relations, config.eval.per_relation, config.seed)
+    if not examples[0]:
+        raise ConfigError(
+            f"the data states none of the validation relations ({', '.join(relations[:5])}): give others in "
+            "eval.relations, or add their data"
+        )
+    vectors = mean_blocks([texts[relation] for relation in relations], encoder, config.model.alpha)
+    return Validation(examples, tuple(relations), vectors)
+
+
+def write_encoder_files(setup: Setup, directory: Path) -> None:
+    """Write what turns text into the model's input: tokenizer, token settings, and the encoder's architecture."""
+    write_text(directory / TOKENIZER, setup.tokenizer.to_str())
+    write_text(directory / TOKENS, json.dumps({name: getattr(setup.tokens, name) for name in setup.tokens.__slots__}))
+    setup.model.encoder.config.save_pretrained(directory / ENCODER)
+
+
 def choose_seen(
-    split: Split | None, counts: dict[str, int], held_out: frozenset[str], texts: dict[str, list[Relation]]
+    split: Split | None, stated: Collection[str], held_out: frozenset[str], texts: Mapping[str, Sequence[Relation]]
 ) -> tuple[str, ...]:
-    """Return the relations to train on: the split's, or all that the data states, less those held out.
+    """Return the relations to train on: those ``stated`` by the data, of the split if there is one, not held out.
 
     Raises ConfigError for a relation of the split that no text describes.
     """
-    wanted = split.train if split else tuple(sorted(counts))
-    missing = [relation for relation in wanted if relation not in texts]
-    if missing and split:
-        raise ConfigError(f"no text describes {', '.join(missing[:5])}: add a source to texts.sources")
-    if missing:
+    if split:
+        require_texts(split.train, texts)
+    wanted = split.train if split else tuple(sorted(stated))
+    if missing := [relation for relation in wanted if relation not in texts]:
         logger.warning("%d relations of the data have no text and are left out: %s", len(missing), ", ".join(missing))
-    return tuple(relation for relation in wanted if relation in texts and relation not in held_out and counts[relation])
+    return tuple(
+        relation for relation in wanted if relation in texts and relation not in held_out and relation in stated
+    )
+
+
+def require_texts(relations: Iterable[str], texts: Mapping[str, Sequence[Relation]]) -> None:
+    """Raise ConfigError unless every relation has a text."""
+    if missing := [relation for relation in relations if relation not in texts]:
+        raise ConfigError(f"no text describes {', '.join(missing[:5])}: add a source to texts.sources")
 
 
 def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:
@@ -167,13 +196,19 @@ class TrainedRun:
 
 
 def load_run(directory: Path) -> TrainedRun:
-    """Load a run's best epoch; raise ModelError if there is none."""
+    """Load a run's best epoch; raise ModelError if there is none, or if files of the run are missing or cut short."""
     config, facts = read_run(directory)
-    encoder_config = AutoConfig.from_pretrained(directory / "encoder")
-    options = attention_options(str(directory / "encoder"))
+    files = (TOKENIZER, TOKENS, f"{ENCODER}/config.json")
+    if missing := [name for name in files if not (directory / name).is_file()]:
+        raise ModelError(f"{directory}: {', '.join(missing)} missing; a run is its whole folder, so copy all of it")
+    encoder_config = AutoConfig.from_pretrained(directory / ENCODER)
+    options = attention_options(str(directory / ENCODER))
     encoder = AutoModel.from_config(encoder_config, **options)  # type: ignore[no-untyped-call]
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))
-    model.load_state_dict(load_file(str(directory / WEIGHTS)))
+    try:
+        model.load_state_dict(load_file(str(directory / WEIGHTS)))
+    except SafetensorError as error:
+        raise ModelError(f"{directory / WEIGHTS}: damaged ({error}); copy it again, or train again") from error
     fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
     tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
     tokenizer = prepare_tokenizer(Tokenizer.from_file(str(directory / TOKENIZER)))

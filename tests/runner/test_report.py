@@ -103,12 +103,15 @@ def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> 
     rows = first_triples(output, 3)
     assert [row["head"] for row in rows] == ["Acme", "[red]Globex\x1b[0m", "Initech"]
     written = io.StringIO()
-    Console(file=written, width=120).print(triples_table(rows))
+    Console(file=written, width=120).print(triples_table(rows, 120))
     lines = written.getvalue().splitlines()
     assert lines[0].split() == ["head", "relation", "tail", "score", "sentence"]
     assert lines[1].split() == ["Acme", "founded", "by", "Ann", "0.70", "Ann", "founded", "Acme."]
     assert "[red]Globex [0m" in written.getvalue(), "neither markup nor escape sequences of a corpus have an effect"
     assert "Hooli" not in written.getvalue()
+    narrow = StringIO()
+    Console(file=narrow, width=80).print(triples_table(rows, 80))
+    assert narrow.getvalue().splitlines()[0].split() == ["head", "relation", "tail", "score"]
 
 
 def test_what_moves_the_cursor_is_not_printed() -> None:
