@@ -12,9 +12,10 @@ class Counts:
 
     ``lines`` = ``blank_lines`` + ``documents`` + all of ``rejects``. ``pairs`` are ordered pairs of different mentions
     in one sentence, and = ``scored_pairs`` + ``overlapping_pairs`` + ``same_name_pairs`` (both read the same) +
-    ``crowded_pairs`` + ``unfitting_pairs`` (no relation allows their types) + ``long_pairs`` (further apart than the model reads) + ``tokenless_pairs`` (a mention
-    without a token that the model knows). ``mentions`` includes ``crossing_mentions`` (within no single sentence) and
-    ``duplicate_mentions``. ``repeated_ids`` and ``facts`` (different ``triple_id``) are counted within shards.
+    ``crowded_pairs`` + ``unfitting_pairs`` (no relation allows their types) + ``long_pairs`` (further apart than the
+    model reads) + ``tokenless_pairs`` (a mention without a token that the model knows). ``mentions`` includes
+    ``crossing_mentions`` (within no single sentence) and ``duplicate_mentions``. ``repeated_ids`` and ``facts``
+    (different ``triple_id``) are counted within shards.
     """
 
     shards: int = 0

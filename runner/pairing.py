@@ -34,9 +34,9 @@ def pair_mentions(text: str, mentions: Iterable[Mention], max_mentions: int, adm
     """Pair the mentions of the sentence ``text``, both ways round.
 
     Of mentions with the same span the first given stays. Two mentions that read the same, whatever their case
-    and spacing, are taken for one entity, which stands in no relation to itself. A sentence with more than ``max_mentions`` mentions
-    gets about as many pairs as ``max_mentions`` mentions have: each is paired with its nearest neighbours in
-    the text, since names far apart in a long list hardly ever stand in a relation.
+    and spacing, are taken for one entity, which stands in no relation to itself. A sentence with more than
+    ``max_mentions`` mentions gets about as many pairs as ``max_mentions`` mentions have: each is paired with its
+    nearest neighbours in the text, since names far apart in a long list hardly ever stand in a relation.
     """
     given = list(mentions)
     by_span: dict[tuple[int, int], Mention] = {}

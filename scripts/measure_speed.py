@@ -46,7 +46,8 @@ def main() -> None:
     for name in ("documents", "sentences", "mentions", "scored_pairs", "triples"):
         print(f"| {name.replace('_', ' ')} | {runs[0][name]:,.0f} | {runs[0][name] / seconds:,.1f} |")
     times = ", ".join(f"{run['seconds']:.1f}" for run in runs)
-    print(f"\nMedian of {len(runs)} whole runs, start-up included: {seconds:.1f} s ({times}); peak memory {peak:,.0f} MiB.")
+    print(f"\nMedian of {len(runs)} whole runs, start-up included: {seconds:.1f} s ({times}).")
+    print(f"Peak memory {peak:,.0f} MiB.")
 
 
 if __name__ == "__main__":

@@ -97,11 +97,15 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """Cross-fitting (see `zsre.trainer.folds`): densely annotated ``data``, in ``folds`` of relations."""
+    """Cross-fitting (see `zsre.trainer.folds`): densely annotated ``data``, in ``folds`` of relations.
+
+    ``threshold`` is the score from which on the model writes triples when nobody says otherwise.
+    """
 
     __pydantic_config__ = STRICT
     data: tuple[DataConfig, ...] = ()
     folds: Annotated[int, Field(ge=2)] = 4
+    threshold: Share = 0.5
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def calibrate(
         f"{', '.join(data.path for data in config.calibration.data)}, {len(folds)} folds of relations held out, "
         f"expected calibration error {error:.4f}"
     )
-    calibration = dataclasses.replace(calibration, fitted_on=fitted_on)
+    calibration = dataclasses.replace(calibration, threshold=config.calibration.threshold, fitted_on=fitted_on)
     write_calibration(directory, calibration)
     logger.info("%s: slope %.2f, intercept %.2f; %s", CALIBRATION, calibration.slope, calibration.intercept, fitted_on)
     return calibration

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from zsre.relations.examples import Mention
 from zsre.runner.pairing import neighbour_reach, pair_mentions
 
-
 #: No two characters of it are alike, so that no two mentions read the same by chance.
 TEXT = "".join(chr(0x4E00 + index) for index in range(20_000))
 
@@ -84,4 +83,6 @@ def test_every_pair_is_kept_or_counted(spans: list[tuple[int, int, str]], most: 
     paired = pair_mentions(TEXT, mentions, most, lambda head, tail: head == "A")
     count = len(paired.mentions)
     assert count + paired.duplicates == len(mentions)
-    assert len(paired.pairs) + paired.overlapping + paired.same_name + paired.crowded + paired.unfitting == count * (count - 1)
+    assert len(paired.pairs) + paired.overlapping + paired.same_name + paired.crowded + paired.unfitting == count * (
+        count - 1
+    )

@@ -109,7 +109,7 @@ def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> 
     assert lines[1].split() == ["Acme", "founded", "by", "Ann", "0.70", "Ann", "founded", "Acme."]
     assert "[red]Globex [0m" in written.getvalue(), "neither markup nor escape sequences of a corpus have an effect"
     assert "Hooli" not in written.getvalue()
-    narrow = StringIO()
+    narrow = io.StringIO()
     Console(file=narrow, width=80).print(triples_table(rows, 80))
     assert narrow.getvalue().splitlines()[0].split() == ["head", "relation", "tail", "score"]
 
