@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -26,10 +28,10 @@ def test_every_row_occurs_once_in_batches_of_the_size(lengths: list[int], size: 
 
 @given(LENGTHS, SEEDS)
 def test_a_plan_depends_on_seed_and_epoch_alone(lengths: list[int], seed: int) -> None:
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)
     torch.manual_seed(seed)
     first = plan_epoch(lengths, 8, 13, 1)
-    np.random.seed(seed // 2 + 1)  # noqa: NPY002
+    np.random.seed(seed // 2 + 1)
     torch.manual_seed(seed // 2 + 1)
     assert plan_epoch(lengths, 8, 13, 1) == first
 
@@ -45,7 +47,7 @@ def test_rows_of_like_length_come_together(lengths: list[int], seed: int) -> Non
     """Within a pool, which these rows fit into, the batches cut a sorted list."""
     plan = plan_epoch(lengths, 4, seed, 0)
     ranges = sorted((min(lengths[row] for row in batch), max(lengths[row] for row in batch)) for batch in plan)
-    assert all(one[1] <= other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(ranges))
 
 
 def _rows_and_targets() -> tuple[list[TokenRow], PairSet]:

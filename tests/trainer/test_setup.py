@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from zsre.relations.errors import ConfigError, ModelError
+from zsre.trainer.checkpoint import Progress
+from zsre.trainer.config import TrainConfig
+from zsre.trainer.setup import Setup, load_run, load_texts, prepare
+from zsre.trainer.validate import encode_pairs
+
+Config = Callable[..., TrainConfig]
+
+
+def _prepare(config: TrainConfig) -> Setup:
+    return prepare(config, torch.device("cpu"))
+
+
+def test_a_split_says_what_is_trained_on_and_chosen_on(tiny_config: Config) -> None:
+    setup = _prepare(tiny_config())
+    assert setup.pairs.relations == ("author", "born", "crosses", "founder")
+    assert len(setup.rows) == 160
+    assert setup.validation is not None
+    assert setup.validation.relations == ("home",)
+    assert set(setup.validation.examples[1]) == {"home"} and len(setup.validation.examples[1]) == 40
+    assert setup.validation.vectors.shape == (1, 3, 32)
+
+
+def test_without_a_split_all_relations_but_those_held_out_are_trained_on(tiny_config: Config) -> None:
+    setup = _prepare(tiny_config(split=None, held_out=["born"], eval={"relations": ["home", "singer"]}))
+    assert setup.pairs.relations == ("author", "crosses", "founder")
+    assert setup.validation is not None and setup.validation.relations == ("home", "singer")
+    assert _prepare(tiny_config(split=None)).validation is None
+
+
+def test_other_validation_relations_do_not_set_those_of_the_split_free(tiny_config: Config, tmp_path: Path) -> None:
+    """A pair that states a relation of the split's ``eval`` beside a trained one is not used."""
+    record = {
+        "id": "1", "text": "ada was born in avalon .", "mentions": [{"start": 0, "end": 3}, {"start": 16, "end": 22}],
+    }  # fmt: skip
+    sentences = [["born"], ["born", "home"], ["crosses"], ["singer"]]
+    with (tmp_path / "both.jsonl").open("w", encoding="utf-8") as file:
+        for relations in sentences:
+            file.write(json.dumps(record | {"pairs": [{"head": 0, "tail": 1, "relations": relations}]}) + "\n")
+    data = [{"path": str(tmp_path / "both.jsonl")}]
+    setup = _prepare(tiny_config(data=data, eval={"relations": ["singer"]}))
+    assert int(setup.pairs.stated.sum()) == 2
+
+
+def test_what_a_run_records_of_itself(tiny_config: Config) -> None:
+    facts = _prepare(tiny_config(level={"weight": 0.3, "slope": 9.0, "level": 0.4})).facts(Progress(1, 0, 9, 0.5, 1))
+    assert facts.seen_relations == ("author", "born", "crosses", "founder")
+    # The data set's name, not the place where it lay.
+    assert facts.seen_data == ("labelled",) and facts.pairs == {"labelled": 160}
+    assert (facts.level_slope, facts.level) == (pytest.approx(9.0), pytest.approx(0.4))
+    assert (facts.best_epoch, facts.best_f1, facts.finished) == (1, 0.5, False)
+
+
+def test_the_seed_decides_the_new_weights(tiny_config: Config) -> None:
+    one, same, other = (_prepare(tiny_config(seed=seed)).model.context.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_a_relation_without_a_text(tiny_config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    texts = {"sources": [str(tmp_path / "few.yaml")]}
+    lines = [f"  - {{name: {name}, description: what is {name}}}" for name in ("born", "founder", "author", "crosses")]
+    (tmp_path / "few.yaml").write_text("\n".join(["relations:", *lines[:3]]), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"no text describes crosses: add a source to texts\.sources"):
+        _prepare(tiny_config(texts=texts))
+    with caplog.at_level(logging.WARNING):
+        assert _prepare(tiny_config(texts=texts, split=None)).pairs.relations == ("author", "born", "founder")
+    assert "3 relations of the data have no text and are left out: crosses, home, singer" in caplog.text
+
+    (tmp_path / "few.yaml").write_text("\n".join(["relations:", *lines]), encoding="utf-8")
+    with pytest.raises(ConfigError, match="no text describes home"):  # a validation relation
+        _prepare(tiny_config(texts=texts))
+
+
+def test_validation_relations_that_the_data_does_not_state(tiny_config: Config) -> None:
+    texts = tiny_config().texts.sources
+    with pytest.raises(ConfigError, match=r"states none of the validation relations \(P19\): give others in eval"):
+        _prepare(tiny_config(eval={"relations": ["P19"]}, texts={"sources": [*texts, "wikidata:P19"]}))
+
+
+def test_encoders_of_two_widths(tiny_config: Config, tiny_encoder: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    shutil.copytree(tiny_encoder, tmp_path / "wide")
+    config = BertConfig.from_pretrained(tiny_encoder)
+    config.hidden_size, config.num_hidden_layers = 48, 1
+    BertModel(config).save_pretrained(tmp_path / "wide")
+    with pytest.raises(ModelError, match="the sentence encoder is 32 wide, the relation encoder .*wide' 48"):
+        _prepare(tiny_config(relation_encoder=str(tmp_path / "wide")))
+
+
+def test_texts_come_in_the_order_of_their_sources(tmp_path: Path) -> None:
+    for name, description in (("one", "was born there"), ("two", "came into the world there")):
+        text = f"relations:\n  - {{id: P19, name: born, description: {description}}}\n"
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    texts = load_texts([str(tmp_path / "one.yaml"), "wikidata:P19,P26", str(tmp_path / "two.yaml")])
+    assert set(texts) == {"P19", "P26"}
+    assert [texts["P19"][place].description for place in (0, 2)] == ["was born there", "came into the world there"]
+
+
+class TestLoadRun:
+    @pytest.fixture
+    def run(self, tiny_runs: Callable[[str], Path], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(tiny_runs("shared"), tmp_path / "run"))
+
+    @pytest.mark.parametrize("pairing", ["marked", "shared"])
+    def test_gives_the_model_that_was_trained(
+        self, pairing: str, tiny_runs: Callable[[str], Path], tiny_config: Config
+    ) -> None:
+        run = load_run(tiny_runs(pairing))
+        assert run.tokens.pairing == run.config.model.pairing == pairing
+        assert run.facts.finished and not run.model.training
+        untrained = _prepare(tiny_config(model={"pairing": pairing})).model
+        assert not torch.equal(run.model.context.weight, untrained.context.weight)
+
+    @pytest.mark.parametrize("name", ["tokenizer.json", "tokens.json", "encoder/config.json"])
+    def test_names_a_file_that_is_missing(self, run: Path, name: str) -> None:
+        (run / name).unlink()
+        with pytest.raises(ModelError, match=f"{name} missing; a run is its whole folder, so copy all of it"):
+            load_run(run)
+
+    def test_notices_weights_that_were_cut_short(self, run: Path) -> None:
+        weights = run / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:5000])
+        with pytest.raises(ModelError, match=r"model\.safetensors: damaged .*copy it again"):
+            load_run(run)
+
+
+def test_no_sentence_gives_no_vector(tiny_runs: Callable[[str], Path]) -> None:
+    run = load_run(tiny_runs("shared"))
+    vectors = encode_pairs(run.model, run.tokenizer, run.tokens, [])
+    assert vectors.mentions.shape == vectors.contexts.shape == (0, 32)
+    assert vectors.pairs.shape == (0, 2) and len(vectors.kept) == 0
