@@ -84,15 +84,18 @@ def read_contract(metadata: Mapping[str, str], role: str, file: str) -> Contract
     Raises ModelError for a file that zsre did not export, that is the other half of a model, or whose
     contract version this zsre does not know.
     """
-    if CONTRACT_KEY not in metadata:
+    if CONTRACT_KEY not in metadata or ROLE_KEY not in metadata:
         raise ModelError(f"{file}: not a zsre model: it carries no contract; make one with zsre-export")
-    found = metadata.get(ROLE_KEY)
+    found = metadata[ROLE_KEY]
     if found != role:
-        hint = "give the model.onnx beside it" if found == RELATIONS_ROLE else "the two files were swapped"
+        plain = file.removesuffix(f".{RELATIONS_ROLE}.onnx")
+        hint = "copy both files again, each under its own name"
+        if found == RELATIONS_ROLE and plain != file:
+            hint = f"give {plain}.onnx"
         raise ModelError(f"{file}: this is the '{found}' half of a model, not the '{role}' half: {hint}")
     try:
         fields = json.loads(metadata[CONTRACT_KEY])
-        version = fields["version"]
+        version = int(fields["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{file}: its contract cannot be read ({error}); export the model again") from error
     if version != CONTRACT_VERSION:

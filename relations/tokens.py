@@ -203,10 +203,17 @@ class EncoderInputs:
     pairs: NDArray[np.int64]
 
 
-def encoder_inputs(rows: Sequence[TokenRow], pad_id: int, multiple_of: int = 1) -> EncoderInputs:
-    """Pad rows to the longest (rounded up to ``multiple_of``) and number their mentions and pairs through."""
+def encoder_inputs(
+    rows: Sequence[TokenRow], pad_id: int, multiple_of: int = 1, max_tokens: int | None = None
+) -> EncoderInputs:
+    """Pad rows to the longest and number their mentions and pairs through.
+
+    The width is rounded up to ``multiple_of``, but not beyond the ``max_tokens`` that an encoder has positions for.
+    """
     longest = max(len(row.ids) for row in rows)
     width = -(-longest // multiple_of) * multiple_of
+    if max_tokens is not None:
+        width = max(longest, min(width, max_tokens))
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     attention_mask = np.zeros((len(rows), width), dtype=np.int64)
     mentions: list[tuple[int, int, int]] = []

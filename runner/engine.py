@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
-from zsre.runner.session import choose_device, open_session, session_metadata
+from zsre.runner.session import Device, choose_device, open_session, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 2048, 8192
@@ -26,24 +27,31 @@ LENGTH_STEP = 8
 RELATION_BATCH = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One file of a model: the graph and the tokenizer that makes its input."""
+
+    session: ort.InferenceSession
+    tokenizer: Tokenizer
+
+
 class Engine:
     """A pair of exported files, ready to encode; use `load_engine` to make one."""
 
-    def __init__(
-        self, contract: Contract, sentences: ort.InferenceSession, relations: ort.InferenceSession, device: str
-    ) -> None:
+    def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
         self.contract = contract
         self.device = device
-        self._sentences, self._relations = sentences, relations
-        self._tokenizer = prepare_tokenizer(_tokenizer(sentences))
+        self._sentences, self._relations = sentences.session, relations.session
+        self._tokenizer = prepare_tokenizer(sentences.tokenizer)
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
-        self._relation_tokenizer = _tokenizer(relations)
+        self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
         self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, rows of like length together."""
-        found = token_rows(sentences, self._tokenizer, self.contract.tokens)
+        settings = self.contract.tokens
+        found = token_rows(sentences, self._tokenizer, settings)
         width = self.contract.dimension
         mentions = [np.empty((0, width), dtype=np.float16)]
         contexts = [np.empty((0, width), dtype=np.float16)]
@@ -51,7 +59,7 @@ class Engine:
         positions: list[int] = []
         base = 0
         for rows in self._batches(found.rows):
-            inputs = encoder_inputs(rows, self.contract.tokens.pad_id, LENGTH_STEP)
+            inputs = encoder_inputs(rows, settings.pad_id, LENGTH_STEP, settings.max_tokens)
             mention_vectors, context_vectors = self.run_graph(inputs)
             mentions.append(mention_vectors.astype(np.float16))
             contexts.append(context_vectors.astype(np.float16))
@@ -122,16 +130,14 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     """
     path = model or shipped_model()
     chosen = choose_device(device)
-    sentences = open_session(path, chosen, threads)
-    contract = read_contract(session_metadata(sentences), SENTENCES_ROLE, str(path))
+    sentences, contract = _open_half(path, SENTENCES_ROLE, chosen, threads)
     beside = relations_path(path)
     if not beside.is_file():
         raise ModelError(f"{path}: {beside.name} is missing beside it; a model is both files, so copy both")
-    relations = open_session(beside, chosen, threads)
-    other = read_contract(session_metadata(relations), RELATIONS_ROLE, str(beside))
+    relations, other = _open_half(beside, RELATIONS_ROLE, chosen, threads)
     if other.fingerprint != contract.fingerprint:
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    used = "CUDA" if "CUDAExecutionProvider" in sentences.get_providers() else "CPU"
+    used = "CUDA" if "CUDAExecutionProvider" in sentences.session.get_providers() else "CPU"
     return Engine(contract, sentences, relations, used)
 
 
@@ -145,8 +151,12 @@ def shipped_model() -> Path:
     return Path(str(resources.files("zsre.runner").joinpath("model", "model.onnx")))
 
 
-def _tokenizer(session: ort.InferenceSession) -> Tokenizer:
+def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tuple[Half, Contract]:
+    session = open_session(path, device, threads)
     metadata = session_metadata(session)
-    if TOKENIZER_KEY not in metadata:
-        raise ModelError("the model file carries no tokenizer; export it again")
-    return Tokenizer.from_str(metadata[TOKENIZER_KEY])
+    contract = read_contract(metadata, role, str(path))
+    try:
+        tokenizer = Tokenizer.from_str(metadata[TOKENIZER_KEY])
+    except Exception as error:  # what tokenizers raises for text that it cannot read is a bare Exception
+        raise ModelError(f"{path}: its tokenizer is missing or damaged ({error}); export the model again") from error
+    return Half(session, tokenizer), contract

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,70 +19,141 @@ from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence
 from zsre.runner.scorer import Scorer
 
+#: A sentence with one pair, and the relation that it states.
+Example = tuple[PairSentence, str]
 #: Pairs encoded at a time: bounded memory, and rows enough to sort by length.
-CHUNK = 4096
+CHUNK = 1024
+
+
+@dataclass
+class Passed:
+    """The labelled pairs that were not measured, counted by the reason; readers of the data add to it as they go.
+
+    ``unrelated`` state no relation, ``several`` more than one, ``other`` (by id) one that could not be chosen.
+    ``beyond`` are more than were wanted of their relation.
+    """
+
+    unrelated: int = 0
+    several: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A report, how many pairs stand behind it, and what the model had seen.
+    """A report, the relations that were chosen among, and how many pairs stand behind it.
 
-    ``left_out`` counts pairs that the model could not read (see `PairVectors`); they are no part of the report.
+    ``left_out`` counts pairs that the model could not read (see `PairVectors`); like those in ``passed`` they are no
+    part of the report. ``overlap`` says which of the relations the model had seen in training.
     """
 
     report: ClassificationReport
+    relations: RelationSet
     pairs: int
     left_out: int
+    passed: Passed
     overlap: Overlap
-    seen_data: tuple[str, ...]
+
+    @property
+    def without_pairs(self) -> tuple[str, ...]:
+        """Return the relations that no measured pair states."""
+        known = self.report.relations
+        return tuple(
+            relation for relation in self.relations.ids if relation not in known or not known[relation].support
+        )
 
 
 def single_relation_pairs(
-    sentences: Iterable[LabelledSentence], relations: RelationSet
-) -> Iterator[tuple[PairSentence, str]]:
-    """Yield each pair that states exactly one relation, if it is one of ``relations``."""
+    sentences: Iterable[LabelledSentence], relations: RelationSet, passed: Passed
+) -> Iterator[Example]:
+    """Yield each pair that states exactly one relation, if it is one of ``relations``, and count the rest."""
     for sentence in sentences:
         for pair in sentence.pairs:
-            if len(pair.relations) == 1 and (relation := next(iter(pair.relations))) in relations:
+            if not pair.relations:
+                passed.unrelated += 1
+            elif len(pair.relations) > 1:
+                passed.several += 1
+            elif (relation := next(iter(pair.relations))) in relations:
                 yield PairSentence(sentence.text, sentence.mentions, ((pair.head, pair.tail),)), relation
+            else:
+                passed.other[relation] += 1
 
 
-def sample_per_relation(
-    examples: Iterable[tuple[PairSentence, str]], per_relation: int, seed: int
-) -> Iterator[tuple[PairSentence, str]]:
-    """Yield at most ``per_relation`` examples of each relation, drawn by the seed."""
-    shuffled = list(examples)
-    random.Random(seed).shuffle(shuffled)
+def sample_per_relation(examples: Iterable[Example], per_relation: int, seed: int, passed: Passed) -> list[Example]:
+    """Draw at most ``per_relation`` examples of each relation, every one as likely, and keep their order.
+
+    The draw of one relation depends on the seed and its own examples alone, whatever else is measured.
+    """
+    generators: dict[str, random.Random] = {}
     counts: Counter[str] = Counter()
-    for sentence, relation in shuffled:
+    drawn: defaultdict[str, list[tuple[int, Example]]] = defaultdict(list)
+    for position, example in enumerate(examples):
+        relation = example[1]
         counts[relation] += 1
         if counts[relation] <= per_relation:
-            yield sentence, relation
+            drawn[relation].append((position, example))
+            continue
+        passed.beyond += 1
+        # Reservoir sampling: one pass, and no more held than is drawn.
+        generator = generators.setdefault(relation, random.Random(f"{seed} {relation}"))
+        place = generator.randrange(counts[relation])
+        if place < per_relation:
+            drawn[relation][place] = (position, example)
+    return [example for _, example in sorted(chain.from_iterable(drawn.values()), key=itemgetter(0))]
 
 
-def evaluate(scorer: Scorer, examples: Iterable[tuple[PairSentence, str]], relations: RelationSet) -> Evaluation:
-    """Classify every example among ``relations``; raise DataError if there is no example."""
+def evaluate(
+    scorer: Scorer,
+    examples: Iterable[Example],
+    relations: RelationSet,
+    passed: Passed,
+    advance: Callable[[int], None] = lambda total: None,
+) -> Evaluation:
+    """Classify every example among ``relations``; raise DataError if there is none, or none that the model can read.
+
+    ``passed`` is complete once the examples have been read. ``advance`` is told after each
+    chunk how many pairs have been classified so far.
+    """
     vectors = scorer.model.relation_vectors(relations)
     gold: list[str] = []
     predicted: list[str] = []
     total = 0
     stream = iter(examples)
     while chunk := list(islice(stream, CHUNK)):
-        encoded = scorer.model.encode([sentence for sentence, _ in chunk])
+        encoded = scorer.model.encode(joined(chunk))
         best = encoded.similarities(vectors).sum(-1).argmax(-1)
         gold.extend(chunk[position][1] for position in encoded.kept)
         predicted.extend(relations.ids[index] for index in np.asarray(best))
         total += len(chunk)
+        advance(total)
     if not gold:
-        raise DataError(
-            f"no pair of the data states exactly one of the {len(relations)} relations ({some(relations.ids)}): "
-            "check that their ids are the data's"
-        )
-    report = classification_report(gold, predicted)
+        raise _nothing_measured(total, relations, passed)
     overlap = seen_overlap(scorer.seen_relations, relations.ids)
-    return Evaluation(report, len(gold), total - len(gold), overlap, scorer.seen_data)
+    report = classification_report(gold, predicted)
+    return Evaluation(report, relations, len(gold), total - len(gold), passed, overlap)
+
+
+def joined(examples: Iterable[Example]) -> list[PairSentence]:
+    """Put the pairs of one sentence together where they follow each other, so that it is encoded once."""
+    return [
+        PairSentence(text, mentions, tuple(pair for sentence, _ in group for pair in sentence.pairs))
+        for (text, mentions), group in groupby(examples, key=lambda example: (example[0].text, example[0].mentions))
+    ]
 
 
 def some(ids: Sequence[str], limit: int = 8) -> str:
     """Return the first few ids for a message."""
     return ", ".join(ids[:limit]) + (", …" if len(ids) > limit else "")
+
+
+def _nothing_measured(read: int, relations: RelationSet, passed: Passed) -> DataError:
+    if read:
+        return DataError(
+            f"the model can read none of the {read:,} pairs: their mentions lie further apart than it reads, or have "
+            "no token that it knows; check the mentions' offsets"
+        )
+    stated = [relation for relation, _ in passed.other.most_common()]
+    found = f"it states {some(stated)}: give relations with these ids" if stated else "check that it is labelled"
+    return DataError(
+        f"no pair of the data states exactly one of the {len(relations)} relations ({some(relations.ids)}); {found}"
+    )

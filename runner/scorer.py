@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsre.relations.contract import Calibration
-from zsre.relations.errors import MissingExtraError, ModelError
+from zsre.relations.errors import MissingExtraError, ModelError, UsageError
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.engine import load_engine
@@ -47,9 +47,13 @@ class Scorer:
 def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
     """Load an exported file (None: the one that ships), or a run directory through the adapter that is installed.
 
-    Raises ModelError for what is neither and MissingExtraError for a run directory where torch is missing.
+    Raises ModelError for what is neither, MissingExtraError for a run directory where torch is missing, and
+    UsageError for a device or threads that a run directory, which runs as torch sees fit, would not heed.
     """
     if path is not None and path.is_dir():
+        if device == "cuda" or threads:
+            flag = "--device cuda" if device == "cuda" else f"--threads {threads}"
+            raise UsageError(f"{flag}: is for exported models, and {path} is a run directory: zsre-export it first")
         return _load_run(path)
     engine = load_engine(path, device, threads)
     contract = engine.contract

@@ -8,7 +8,6 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnxruntime as ort
 
@@ -78,6 +77,8 @@ def warn_of_two_packages() -> None:
 
 def open_session(path: Path, device: Device, threads: int | None) -> ort.InferenceSession:
     """Load a model file; raise ModelError for one that is missing or that ONNX Runtime cannot read."""
+    if path.is_dir():
+        raise ModelError(f"{path}: a folder, not a model file; if it is a run directory, zsre-export makes one of it")
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; make one with zsre-export")
     options = ort.SessionOptions()
@@ -87,13 +88,13 @@ def open_session(path: Path, device: Device, threads: int | None) -> ort.Inferen
     try:
         session = ort.InferenceSession(str(path), options, providers=list(device.providers))
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base
-        first = str(error).strip().splitlines()[0]
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path}: not a model that ONNX Runtime can read: {first}") from error
     if device.name == "CUDA" and "CUDAExecutionProvider" not in session.get_providers():
         logger.warning("CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'")
     return session
 
 
-def session_metadata(session: ort.InferenceSession) -> dict[str, Any]:
+def session_metadata(session: ort.InferenceSession) -> dict[str, str]:
     """Return the metadata that travels in a model file."""
     return dict(session.get_modelmeta().custom_metadata_map)

@@ -37,6 +37,8 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+    # With matrices this small, threads only wait for each other.
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("tiny-encoder")
     vocabulary = {word: index for index, word in enumerate(WORDS)}
     letters = {f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"} | set("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -133,3 +135,12 @@ def tiny_runs(
         return directory
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_runs: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Export the ``shared`` run in full precision and return its model.onnx."""
+    pytest.importorskip("onnxscript")
+    from zsre.exporter.export import export_run
+
+    return export_run(tiny_runs("shared"), tmp_path_factory.mktemp("tiny-model") / "model.onnx", "fp32").model

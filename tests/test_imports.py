@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from zsre.runner.engine import shipped_model
-
 ROOT = Path(__file__).parents[1]
 ARROWS = {
     "relations": set(),
@@ -100,8 +98,6 @@ def test_asking_for_the_version_loads_no_torch(tmp_path: Path) -> None:
 
 
 def test_extraction_loads_no_torch_where_it_is_installed(tmp_path: Path) -> None:
-    if not shipped_model().is_file():
-        pytest.skip("no model has been put into runner/model")
     corpus, relations = ROOT / "examples" / "corpus.jsonl", ROOT / "examples" / "relations.yaml"
     assert _run_and_look(tmp_path, str(corpus), "--relations", str(relations), "--quiet") == [0, []]
     assert list((tmp_path / "corpus.triples").glob("part-*.parquet"))

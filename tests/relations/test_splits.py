@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from zsre.relations.errors import DataError
-from zsre.relations.splits import read_published_relations, read_split
+from zsre.relations.errors import DataError, RelationsFileError
+from zsre.relations.splits import load_described, read_published_relations, read_split
 
 
 def written(path: Path, value: object) -> Path:
@@ -47,3 +47,36 @@ def test_relation_described_twice_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "r.json", [one, one])
     with pytest.raises(DataError, match='relation 1: field "relation": "P6" was described before'):
         read_published_relations(path)
+
+
+def test_a_published_description_that_begins_with_the_name_is_taken_apart(tmp_path: Path) -> None:
+    texts = {
+        "P6": "head of government is the person who is at the head of it",
+        "P7": "Paris is",
+        "P8": "this island belongs to",
+    }
+    listing = [{"relation": key, "description": text, "head": [], "tail": []} for key, text in texts.items()]
+    relations = read_published_relations(written(tmp_path / "r.json", listing))
+    assert [(relation.name, relation.description) for relation in relations] == [
+        ("head of government", "the person who is at the head of it"),
+        ("P7", "Paris is"),
+        ("P8", "this island belongs to"),
+    ]
+
+
+def test_described_relations_are_read_by_what_they_are(tmp_path: Path) -> None:
+    listing = [{"relation": "P6", "description": "mayor is who leads the town", "head": ["town"], "tail": ["mayor"]}]
+    published = written(tmp_path / "r.json", listing)
+    own = tmp_path / "r.yaml"
+    own.write_text("relations:\n  - {id: P6, name: mayor, description: who leads the town}\n", encoding="utf-8")
+    for path in (published, own):
+        relations = load_described(str(path))
+        assert (relations.ids, relations["P6"].name, relations.source) == (("P6",), "mayor", str(path))
+    assert load_described("wikidata:P6,P26").ids == ("P6", "P26")
+
+
+def test_described_relations_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"r\.json: there is no such file"):
+        load_described(str(tmp_path / "r.json"))
+    with pytest.raises(RelationsFileError, match=r"r\.yaml"):
+        load_described(str(tmp_path / "r.yaml"))

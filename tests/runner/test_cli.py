@@ -16,7 +16,6 @@ import pytest
 from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
 from zsre.runner import cli
-from zsre.runner.engine import shipped_model
 from zsre.runner.entities import load_annotator
 
 RELATIONS = """\
@@ -317,7 +316,6 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--relations FILE" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(not shipped_model().is_file(), reason="no model ships yet")
 class TestWithTheModelThatShips:
     """The whole way, without stand-ins."""
 

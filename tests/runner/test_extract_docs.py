@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.runner.fakes import jsonl, make_job
+from tests.runner.pages import first_cells, read_page, section
 from zsre.relations import errors
 from zsre.runner import cli
 from zsre.runner.corpus import SHARD_BYTES, open_corpus
@@ -19,21 +20,12 @@ from zsre.runner.output import open_output
 from zsre.runner.records import REJECT_TEXT_CHARS, Reason
 from zsre.runner.triples import COLUMNS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "extract.md").read_text("utf-8")
-
-
-def _section(title: str) -> str:
-    return re.split(r"^## ", PAGE.split(f"\n## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def _first_cells(text: str) -> set[str]:
-    rows = re.findall(r"^\| (.+?) \|", text, re.MULTILINE)
-    return {name for row in rows for name in re.findall(r"`([^` ]+)[^`]*`", row)}
+PAGE = read_page("extract.md")
 
 
 def test_every_flag_is_described() -> None:
     flags = {option for action in cli.build_parser()._actions for option in action.option_strings}
-    assert _first_cells(_section("Flags")) == (flags | {"corpus"}) - {"-h", "--help"}
+    assert first_cells(section(PAGE, "Flags")) == (flags | {"corpus"}) - {"-h", "--help"}
 
 
 def test_defaults_are_those_of_the_command() -> None:
@@ -47,16 +39,16 @@ def test_defaults_are_those_of_the_command() -> None:
 
 
 def test_every_column_is_described_in_order() -> None:
-    rows = re.findall(r"^\| (`.+?) \|", _section("Output"), re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?) \|", section(PAGE, "Output"), re.MULTILINE)
     assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(COLUMNS)
 
 
 def test_every_reason_for_a_reject_is_described() -> None:
-    assert _first_cells(_section("Rejects")) == {reason.value for reason in Reason}
+    assert first_cells(section(PAGE, "Rejects")) == {reason.value for reason in Reason}
 
 
 def test_every_exit_code_is_described() -> None:
-    described = {int(code) for code in re.findall(r"^\| (\d+) \|", _section("Exit codes"), re.MULTILINE)}
+    described = {int(code) for code in re.findall(r"^\| (\d+) \|", section(PAGE, "Exit codes"), re.MULTILINE)}
     raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
     assert described == raised | {0, 1, cli.INTERRUPTED}
 

@@ -101,7 +101,7 @@ def test_other_names_are_paths_or_names_on_the_hub() -> None:
 
 
 def test_an_encoder_that_cannot_be_loaded(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="^encoder '.*' cannot be loaded: ") as caught:
+    with pytest.raises(ModelError, match=r"^encoder '.*' cannot be loaded: ") as caught:
         load_sentence_encoder(str(tmp_path), "shared", 64)
     assert "\n" not in str(caught.value)
 

@@ -121,22 +121,24 @@ def test_a_relation_without_terms_keeps_its_description_alone() -> None:
 
 def test_encoders_of_different_width_are_refused(encoder: RelationEncoder) -> None:
     check_widths(32, encoder)
-    with pytest.raises(ModelError, match="the sentence encoder is 768 wide, the relation encoder .* 32: .*choose two"):
+    with pytest.raises(ModelError, match=r"the sentence encoder is 768 wide, the relation encoder .* 32: .*choose two"):
         check_widths(768, encoder)
 
 
 def test_an_encoder_that_pools_otherwise_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
     transformer = Transformer(str(tiny_encoder))
     SentenceTransformer(modules=[transformer, Pooling(32, "cls")]).save(str(tmp_path / "cls"))
-    with pytest.raises(ModelError, match=r"relation encoder .*cls.*\('cls' pooling\); choose a Sentence-BERT with mean"):
+    with pytest.raises(
+        ModelError, match=r"relation encoder .*cls.*\('cls' pooling\); choose a Sentence-BERT with mean"
+    ):
         RelationEncoder(str(tmp_path / "cls"))
 
 
 def test_an_encoder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="relation encoder .*nowhere' cannot be loaded"):
+    with pytest.raises(ModelError, match=r"relation encoder .*nowhere' cannot be loaded"):
         RelationEncoder(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match="relation encoder .*empty' cannot be loaded"):
+    with pytest.raises(ModelError, match=r"relation encoder .*empty' cannot be loaded"):
         RelationEncoder(str(tmp_path / "empty"))
     with pytest.raises(ModelError, match="the package 'no_such_package' is not installed"):
         RelationEncoder("package:no_such_package/model")

@@ -13,7 +13,6 @@ from zsre.relations.errors import ConfigError, ModelError
 from zsre.trainer.checkpoint import Progress
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.setup import Setup, load_run, load_texts, prepare
-from zsre.trainer.validate import encode_pairs
 
 Config = Callable[..., TrainConfig]
 
@@ -95,7 +94,7 @@ def test_encoders_of_two_widths(tiny_config: Config, tiny_encoder: Path, tmp_pat
     config = BertConfig.from_pretrained(tiny_encoder)
     config.hidden_size, config.num_hidden_layers = 48, 1
     BertModel(config).save_pretrained(tmp_path / "wide")
-    with pytest.raises(ModelError, match="the sentence encoder is 32 wide, the relation encoder .*wide' 48"):
+    with pytest.raises(ModelError, match=r"the sentence encoder is 32 wide, the relation encoder .*wide' 48"):
         _prepare(tiny_config(relation_encoder=str(tmp_path / "wide")))
 
 
@@ -134,10 +133,3 @@ class TestLoadRun:
         weights.write_bytes(weights.read_bytes()[:5000])
         with pytest.raises(ModelError, match=r"model\.safetensors: damaged .*copy it again"):
             load_run(run)
-
-
-def test_no_sentence_gives_no_vector(tiny_runs: Callable[[str], Path]) -> None:
-    run = load_run(tiny_runs("shared"))
-    vectors = encode_pairs(run.model, run.tokenizer, run.tokens, [])
-    assert vectors.mentions.shape == vectors.contexts.shape == (0, 32)
-    assert vectors.pairs.shape == (0, 2) and len(vectors.kept) == 0

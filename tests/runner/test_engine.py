@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from zsre.relations.catalogue import load_relations
+from zsre.relations.contract import CONTRACT_KEY, TOKENIZER_KEY
+from zsre.relations.errors import ModelError, UsageError
+from zsre.relations.examples import Mention
+from zsre.relations.relation import Argument, Relation, RelationSet
+from zsre.relations.tokens import EncoderInputs
+from zsre.relations.vectors import PairSentence, PairVectors
+from zsre.runner import engine as engine_module
+from zsre.runner import session
+from zsre.runner.engine import Engine, load_engine, relations_path, shipped_model
+
+FEW = RelationSet((Relation("P1", "home", "lives in"), Relation("P2", "author", "wrote the novel")))
+
+
+def sentence(text: str, *names: str) -> PairSentence:
+    """Return a sentence with all pairs of the mentions named, which occur once each."""
+    mentions = tuple(Mention(text.index(name), text.index(name) + len(name)) for name in names)
+    return PairSentence(text, mentions, tuple(permutations(range(len(names)), 2)))
+
+
+#: Not in the order of their lengths, and one without pairs.
+SENTENCES = (
+    sentence("the novel avalon was by ada the author and bo was near .", "avalon", "ada", "bo"),
+    sentence("ada lives in brent .", "ada", "brent"),
+    PairSentence("cleo sings .", (Mention(0, 4),), ()),
+    sentence("dan was born in corin .", "dan", "corin"),
+    sentence("the company delta of old erith was founded by eve , finn and gus .", "delta", "erith", "eve", "gus"),
+    sentence("hal : ida", "hal", "ida"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model: Path) -> Engine:
+    return load_engine(tiny_model, "cpu")
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    """Return a copy of the two files that a test may damage."""
+    shutil.copy(relations_path(tiny_model), relations_path(tmp_path / "model.onnx"))
+    return Path(shutil.copy(tiny_model, tmp_path / "model.onnx"))
+
+
+def edit_metadata(path: Path, change: Callable[[dict[str, str]], None]) -> None:
+    import onnx
+
+    proto = onnx.load(path)
+    fields = {entry.key: entry.value for entry in proto.metadata_props}
+    change(fields)
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, fields)
+    onnx.save(proto, path)
+
+
+def refusal(model: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        load_engine(model, "cpu")
+    return str(caught.value).replace(str(model.parent) + "/", "")
+
+
+def similarities(engine: Engine, sentences: Sequence[PairSentence]) -> NDArray[np.float32]:
+    return engine.encode(sentences).similarities(engine.relation_vectors(FEW))
+
+
+def with_budget(engine: Engine, tokens: int, monkeypatch: pytest.MonkeyPatch) -> list[EncoderInputs]:
+    """Give the engine another number of tokens for a batch, and return the list that its batches are put in."""
+    batches: list[EncoderInputs] = []
+    run = engine.run_graph
+
+    def watched(inputs: EncoderInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        batches.append(inputs)
+        return run(inputs)
+
+    monkeypatch.setattr(engine, "_batch_tokens", tokens)
+    monkeypatch.setattr(engine, "run_graph", watched)
+    return batches
+
+
+def check_shapes(vectors: PairVectors, mentions: int, pairs: int) -> None:
+    assert vectors.mentions.shape == (mentions, 32)
+    assert vectors.contexts.shape == (pairs, 32)
+    assert (vectors.pairs.shape, vectors.kept.shape) == ((pairs, 2), (pairs,))
+    assert (vectors.mentions.dtype, vectors.contexts.dtype) == (np.float16, np.float16)
+
+
+@pytest.mark.parametrize("sentences", [[], [SENTENCES[2]], [PairSentence("", (), ())]])
+def test_nothing_to_encode_gives_empty_vectors(engine: Engine, sentences: list[PairSentence]) -> None:
+    vectors = engine.encode(sentences)
+    check_shapes(vectors, 0, 0)
+    assert vectors.similarities(engine.relation_vectors(FEW)).shape == (0, 2, 3)
+
+
+def test_vectors_are_in_the_order_of_the_pairs(engine: Engine) -> None:
+    vectors = engine.encode(SENTENCES)
+    total = sum(len(each.pairs) for each in SENTENCES)
+    check_shapes(vectors, sum(len(each.mentions) for each in SENTENCES if each.pairs), total)
+    assert vectors.kept.tolist() == list(range(total))
+    together = similarities(engine, SENTENCES)
+    position = 0
+    for each in SENTENCES:
+        for pair in each.pairs:
+            alone = similarities(engine, [PairSentence(each.text, each.mentions, (pair,))])
+            assert together[position] == pytest.approx(alone[0], abs=1e-5)
+            position += 1
+    assert np.abs(together[:, None] - together[None]).sum((2, 3))[np.triu_indices(total, 1)].min() > 1e-4, "all differ"
+
+
+@pytest.mark.parametrize("tokens", [1, 40, 100, 100_000])
+def test_scores_do_not_depend_on_what_else_is_in_the_batch(
+    engine: Engine, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = similarities(engine, SENTENCES)
+    batches = with_budget(engine, tokens, monkeypatch)
+    assert similarities(engine, SENTENCES) == pytest.approx(expected, abs=1e-5)
+    assert sum(len(inputs.input_ids) for inputs in batches) == 5, "a sentence without pairs costs nothing"
+    for inputs in batches:
+        assert inputs.input_ids.size <= tokens or len(inputs.input_ids) == 1
+    assert len(batches) == {1: 5, 40: 3, 100: 2, 100_000: 1}[tokens]
+
+
+def test_padding_changes_nothing_in_full_precision(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = with_budget(engine, 10_000, monkeypatch)
+    engine.encode(SENTENCES[1:2])
+    inputs = batches[0]
+    padding = ((0, 2), (0, 20))
+    wide = EncoderInputs(
+        np.pad(inputs.input_ids, padding, constant_values=7),
+        np.pad(inputs.attention_mask, padding),
+        inputs.mentions,
+        inputs.pairs,
+    )
+    wide.attention_mask[1:, :3] = 1
+    for one, other in zip(engine.run_graph(inputs), engine.run_graph(wide), strict=True):
+        assert other == pytest.approx(one, abs=1e-6)
+
+
+def test_vectors_have_the_lengths_that_make_a_score(engine: Engine) -> None:
+    vectors = engine.encode(SENTENCES)
+    alpha = engine.contract.alpha
+    assert np.linalg.norm(vectors.mentions.astype(np.float32), axis=1) == pytest.approx(alpha**0.5, abs=1e-3)
+    assert np.linalg.norm(vectors.contexts.astype(np.float32), axis=1) == pytest.approx(
+        (1 - 2 * alpha) ** 0.5, abs=1e-3
+    )
+
+
+def test_what_cannot_be_read_is_counted_and_the_rest_keeps_its_place(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = engine.contract.tokens.capacity
+    long = sentence("ada " + "the " * room + "bo in avalon", "ada", "bo", "avalon")
+    blank = PairSentence("\x00\x01 ada born", (Mention(0, 2), Mention(3, 6), Mention(7, 11)), ((0, 1), (1, 2)))
+    batches = with_budget(engine, 2048, monkeypatch)
+    vectors = engine.encode([long, SENTENCES[1], blank])
+    assert (vectors.too_long, vectors.no_tokens, vectors.cut_sentences) == (4, 1, 1)
+    assert vectors.kept.tolist() == [3, 5, 6, 7, 9], "between bo and avalon, both ways; then the others"
+    most = engine.contract.tokens.max_tokens
+    assert max(inputs.input_ids.shape[1] for inputs in batches) == most, "no wider than the encoder has positions"
+    alone = similarities(engine, [SENTENCES[1]])
+    assert similarities(engine, [long, SENTENCES[1], blank])[2:4] == pytest.approx(alone, abs=1e-5)
+
+
+def test_sentences_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[str], Path]) -> None:
+    from zsre.trainer.setup import load_run
+    from zsre.trainer.validate import encode_pairs
+
+    run = load_run(tiny_runs("shared"))
+    expected = encode_pairs(run.model, run.tokenizer, run.tokens, SENTENCES)
+    relations = engine.relation_vectors(FEW)
+    assert engine.encode(SENTENCES).similarities(relations) == pytest.approx(expected.similarities(relations), abs=1e-4)
+
+
+def test_relations_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[str], Path]) -> None:
+    from zsre.trainer.relation_table import RelationEncoder
+    from zsre.trainer.setup import load_run
+
+    config = load_run(tiny_runs("shared")).config
+    odd = (
+        Relation("long", "the", "river " * 500),
+        Relation("typed", "home", "lives in", Argument(("PERSON",)), Argument(("GPE",), ("city", "place"))),
+    )
+    relations = RelationSet((*odd, *load_relations("wikidata").relations[:60]))
+    expected = RelationEncoder(config.relation_encoder_name).blocks(list(relations), config.model.alpha)
+    found = engine.relation_vectors(relations)
+    assert (found.shape, found.dtype) == ((62, 3, 32), np.float32)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_special_tokens_in_a_description_are_ordinary_text(engine: Engine) -> None:
+    texts = ("lives [SEP] in", "lives [ sep ] in", "lives in")
+    vectors = engine.relation_vectors(RelationSet(tuple(Relation(text, "home", text) for text in texts)))[:, 2]
+    assert vectors[0] == pytest.approx(vectors[1], abs=1e-6)
+    assert np.abs(vectors[0] - vectors[2]).max() > 1e-3
+
+
+def test_a_text_is_encoded_once_however_many_relations_share_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    encode = engine._encode_texts
+
+    def watched(texts: Sequence[str]) -> NDArray[np.float32]:
+        encoded.extend(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(engine, "_encode_texts", watched)
+    vectors = engine.relation_vectors(FEW)
+    assert len(encoded) == 3, "two descriptions, and one text for four untyped ends"
+    assert vectors[0, 0] == pytest.approx(vectors[1, 1])
+
+
+def test_the_contract_is_the_runs(engine: Engine) -> None:
+    assert (engine.contract.name, engine.contract.pairing, engine.device) == ("shared", "shared", "CPU")
+    assert engine.contract.seen_relations == ("author", "born", "crosses", "founder")
+
+
+def test_without_the_relation_half(model: Path) -> None:
+    relations_path(model).unlink()
+    assert refusal(model) == (
+        "model.onnx: model.relations.onnx is missing beside it; a model is both files, so copy both"
+    )
+
+
+def test_with_the_relation_half_of_another_model(model: Path) -> None:
+    def another(fields: dict[str, str]) -> None:
+        fields[CONTRACT_KEY] = json.dumps({**json.loads(fields[CONTRACT_KEY]), "fingerprint": "0" * 32})
+
+    edit_metadata(relations_path(model), another)
+    assert refusal(model) == (
+        "model.relations.onnx: belongs to another model than model.onnx; copy the two files of one export"
+    )
+
+
+def test_with_the_relation_half_given(model: Path) -> None:
+    assert refusal(relations_path(model)) == (
+        "model.relations.onnx: this is the 'relations' half of a model, not the 'sentences' half: give model.onnx"
+    )
+
+
+def test_with_one_half_under_both_names(model: Path) -> None:
+    shutil.copy(model, relations_path(model))
+    assert refusal(model) == (
+        "model.relations.onnx: this is the 'sentences' half of a model, not the 'relations' half: copy both files "
+        "again, each under its own name"
+    )
+
+
+@pytest.mark.parametrize("which", ["model.onnx", "model.relations.onnx"])
+@pytest.mark.parametrize("text", [None, "{}", "not JSON"])
+def test_without_a_tokenizer_that_can_be_read(model: Path, which: str, text: str | None) -> None:
+    def damage(fields: dict[str, str]) -> None:
+        del fields[TOKENIZER_KEY]
+        if text is not None:
+            fields[TOKENIZER_KEY] = text
+
+    edit_metadata(model.with_name(which), damage)
+    found = refusal(model)
+    assert found.startswith(f"{which}: its tokenizer is missing or damaged (")
+    assert found.endswith("); export the model again")
+
+
+def test_with_half_a_file(model: Path) -> None:
+    relations_path(model).write_bytes(relations_path(model).read_bytes()[:1000])
+    assert refusal(model).startswith("model.relations.onnx: not a model that ONNX Runtime can read: ")
+
+
+def test_cuda_without_a_driver(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "has_cuda_driver", lambda: False)
+    with pytest.raises(UsageError) as caught:
+        load_engine(model, "cuda")
+    assert str(caught.value) == "--device cuda: no NVIDIA driver on this machine; use --device cpu or auto"
+    assert load_engine(model, "auto").device == "CPU"
+
+
+def test_no_model_means_the_one_that_ships(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = shipped_model()
+    assert shipped.parts[-2:] == ("model", "model.onnx")
+    assert shipped.parent.parent == Path(engine_module.__file__).parent
+    monkeypatch.setattr(engine_module, "shipped_model", lambda: model)
+    assert load_engine(None, "cpu").contract.name == "shared"

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from zsre.relations.contract import UNCALIBRATED
+from zsre.relations.errors import MissingExtraError, ModelError, UsageError
+from zsre.runner import scorer as scorer_module
+from zsre.runner.engine import Engine
+from zsre.runner.scorer import SCORERS, Scorer, load_scorer
+
+
+def install(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that this is the adapter for run directories that is installed, or that none is."""
+    found = [] if value is None else [EntryPoint("run-directory", value, SCORERS)]
+    monkeypatch.setattr(scorer_module, "entry_points", lambda group, name: found)
+
+
+def test_an_exported_model_says_what_it_is(tiny_model: Path) -> None:
+    scorer = load_scorer(tiny_model, "cpu", 1)
+    assert isinstance(scorer.model, Engine)
+    contract = scorer.model.contract
+    assert (scorer.name, scorer.fingerprint) == ("shared", contract.fingerprint)
+    assert (scorer.calibration, scorer.seen_data) == (contract.calibration, ("labelled",))
+    assert scorer.seen_relations == ("author", "born", "crosses", "founder")
+
+
+def test_a_run_directory_is_loaded_by_the_adapter_that_is_installed(
+    tiny_runs: Callable[[str], Path], tiny_model: Path
+) -> None:
+    scorer, exported = load_scorer(tiny_runs("shared"), "auto", None), load_scorer(tiny_model, "cpu", 1)
+    assert not isinstance(scorer.model, Engine)
+    for name in ("name", "seen_relations", "seen_data"):
+        assert getattr(scorer, name) == getattr(exported, name)
+    assert scorer.calibration == exported.calibration != UNCALIBRATED
+
+
+def test_a_folder_that_is_no_run_directory(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(ModelError, match=str(tmp_path)):
+        load_scorer(tmp_path, "auto", None)
+
+
+def test_a_run_directory_without_an_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(None, monkeypatch)
+    with pytest.raises(ModelError) as caught:
+        load_scorer(tmp_path, "auto", None)
+    assert (
+        str(caught.value) == f"{tmp_path}: a folder, and no adapter for run directories is installed; give a model.onnx"
+    )
+
+
+def test_a_run_directory_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("no_such_torch:load", monkeypatch)
+    with pytest.raises(MissingExtraError) as caught:
+        load_scorer(tmp_path, "auto", None)
+    assert str(caught.value) == "a run directory needs no_such_torch: pip install 'zsre[train]'"
+
+
+@pytest.mark.parametrize(("device", "threads", "flag"), [("cuda", None, "--device cuda"), ("auto", 2, "--threads 2")])
+def test_flags_that_a_run_directory_does_not_heed(
+    tmp_path: Path, device: str, threads: int | None, flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(f"{__name__}:never", monkeypatch)
+    with pytest.raises(UsageError) as caught:
+        load_scorer(tmp_path, device, threads)
+    assert str(caught.value) == (
+        f"{flag}: is for exported models, and {tmp_path} is a run directory: zsre-export it first"
+    )
+
+
+def never(path: Path) -> Scorer:
+    raise AssertionError("the flags come first")

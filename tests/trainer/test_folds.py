@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zsre.relations.equivalents import equivalents_of
+from zsre.relations.errors import ConfigError
+from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.relations.vectors import PairSentence
+from zsre.trainer import folds
+from zsre.trainer.checkpoint import read_calibration, read_run
+from zsre.trainer.config import TrainConfig
+from zsre.trainer.data import read_sources
+from zsre.trainer.folds import calibrate, deal_folds, fit_calibration, score_fold
+from zsre.trainer.loop import Status
+from zsre.trainer.relation_table import RelationEncoder
+from zsre.trainer.setup import load_run, load_texts
+from zsre.trainer.validate import encode_pairs
+
+CPU = torch.device("cpu")
+#: Parents and children, places within places, followers, and some that stand alone.
+IDS = "P22 P25 P40 P17 P131 P150 P155 P156 P361 P527 P19 P26 P50 P57 P86 P106".split()
+
+
+class TestDealFolds:
+    @given(st.sets(st.sampled_from(IDS)), st.integers(2, 5), st.integers(0, 99))
+    def test_deals_each_relation_once_and_equivalents_together(self, ids: set[str], count: int, seed: int) -> None:
+        dealt = deal_folds(ids, count, seed)
+        assert len(dealt) == count
+        assert sorted(relation for fold in dealt for relation in fold) == sorted(ids)
+        for fold in dealt:
+            for relation in fold:
+                assert ids & equivalents_of(relation) <= set(fold)
+
+    def test_keeps_together_what_only_a_third_relation_joins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        same = {"a": {"c"}, "b": {"c"}, "c": {"a", "b"}}
+        monkeypatch.setattr(folds, "equivalents_of", lambda relation, strength: same.get(relation, set()))
+        for seed in range(5):
+            assert any({"a", "b", "c"} <= set(fold) for fold in deal_folds("abcdef", 3, seed))
+
+    def test_folds_are_of_like_size_and_depend_on_the_seed(self) -> None:
+        alone = [f"made-up-{number}" for number in range(11)]
+        one, same, other = (deal_folds(alone, 4, seed) for seed in (1, 1, 2))
+        assert sorted(map(len, one)) == [2, 3, 3, 3]
+        assert one == same != other
+        assert deal_folds(reversed(alone), 4, 1) == one
+
+
+class TestFitCalibration:
+    def test_recovers_the_curve_that_made_the_sample(self) -> None:
+        generator = np.random.default_rng(3)
+        similarities = generator.uniform(0, 1, 40_000).astype(np.float32)
+        correct = generator.uniform(size=40_000) < 1 / (1 + np.exp(-(12 * similarities - 7)))
+
+        calibration, error = fit_calibration(similarities, correct)
+
+        assert calibration.slope == pytest.approx(12, abs=0.5)
+        assert calibration.intercept == pytest.approx(-7, abs=0.3)
+        assert error < 0.01
+
+    @pytest.mark.parametrize("correct", [True, False])
+    def test_needs_right_and_wrong_triples(self, correct: bool) -> None:
+        with pytest.raises(ConfigError, match="states none, or all, of the held-out relations: nothing to fit"):
+            fit_calibration(np.linspace(0, 1, 9, dtype=np.float32), np.full(9, correct))
+
+    def test_refuses_a_similarity_that_says_the_opposite(self) -> None:
+        similarities = np.linspace(0, 1, 100, dtype=np.float32)
+        with pytest.raises(ConfigError, match=r"does not tell right triples from wrong ones \(slope -"):
+            fit_calibration(similarities, similarities < 0.4)
+
+
+class TestScoreFold:
+    def _sentence(self, relations: str, looked_for: str | None = None, head_type: str = "PERSON") -> LabelledSentence:
+        asked = None if looked_for is None else frozenset(looked_for.split())
+        pair = LabelledPair(0, 1, frozenset(relations.split()), asked)
+        mentions = (Mention(0, 3, head_type), Mention(16, 22, "GPE"))
+        return LabelledSentence("1", "made", "ada was born in avalon .", mentions, (pair,))
+
+    def test_leaves_out_what_nobody_decided_on(self, tiny_runs: Callable[[str], Path]) -> None:
+        labelled = [
+            self._sentence("home"),
+            self._sentence("born"),
+            self._sentence("home", looked_for="home"),
+            self._sentence("", looked_for="singer"),
+            self._sentence("singer born"),
+        ]
+
+        similarities, correct = score_fold(tiny_runs("shared"), labelled, ("home", "singer", "founder"), CPU)
+
+        # Nobody states "founder" here, so the text is not annotated with it. By pair: both, both, home, singer, both.
+        assert correct.tolist() == [True, False, False, False, True, False, False, True]
+        assert len(similarities) == 8 and np.ptp(similarities[[0, 2, 4, 6]]) == 0
+
+    def test_scores_are_those_that_extraction_computes(self, tiny_runs: Callable[[str], Path]) -> None:
+        run = load_run(tiny_runs("shared"))
+        ((_, labelled),) = read_sources(run.config.data)
+
+        similarities, correct = score_fold(run.directory, labelled[:12], ("home", "singer"), CPU)
+
+        texts = load_texts(run.config.texts.sources)
+        encoder = RelationEncoder(run.config.relation_encoder_name)
+        blocks = encoder.blocks([*texts["home"], *texts["singer"]], run.config.model.alpha)
+        sentences = [PairSentence(each.text, each.mentions, ((0, 1),)) for each in labelled[:12]]
+        expected = encode_pairs(run.model, run.tokenizer, run.tokens, sentences).similarities(blocks).sum(-1)
+        np.testing.assert_allclose(similarities.reshape(12, 2), expected, atol=1e-5)
+        assert correct.reshape(12, 2).sum(0).tolist() == [2, 2]
+
+    def test_types_that_do_not_fit_are_left_out(
+        self, tiny_runs: Callable[[str], Path], tmp_path: Path, tiny_data: Path
+    ) -> None:
+        run = Path(shutil.copytree(tiny_runs("shared"), tmp_path / "run"))
+        text = (tiny_data / "relations.yaml").read_text(encoding="utf-8")
+        typed = tmp_path / "typed.yaml"
+        typed.write_text(text.replace("{name: home,", "{name: home, head: {types: [PERSON]},"), encoding="utf-8")
+        config = (run / "config.yaml").read_text(encoding="utf-8")
+        (run / "config.yaml").write_text(
+            config.replace(str(tiny_data / "relations.yaml"), str(typed)), encoding="utf-8"
+        )
+        labelled = [self._sentence("home"), self._sentence("home", head_type="ORG")]
+        assert len(score_fold(run, labelled, ("home",), CPU)[0]) == 1
+        assert len(score_fold(tiny_runs("shared"), labelled, ("home",), CPU)[0]) == 2
+
+    def test_nothing_comes_of_relations_that_are_not_annotated(self, tiny_runs: Callable[[str], Path]) -> None:
+        similarities, correct = score_fold(tiny_runs("shared"), [self._sentence("born")], ("home",), CPU)
+        assert len(similarities) == len(correct) == 0
+
+
+class TestCalibrate:
+    @pytest.fixture
+    def config(self, tiny_config: Callable[..., TrainConfig], tiny_data: Path) -> TrainConfig:
+        data = [{"path": str(tiny_data / "labelled.jsonl"), "per_relation": 10}]
+        optim = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
+        return tiny_config(data=data, optim=optim, calibration={"data": data, "folds": 2, "threshold": 0.7})
+
+    @pytest.fixture
+    def run(self, tiny_runs: Callable[[str], Path], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(tiny_runs("shared"), tmp_path / "run"))
+
+    def test_trains_without_each_fold_and_fits_what_the_folds_saw(
+        self, config: TrainConfig, run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fitted: list[tuple[np.ndarray, np.ndarray]] = []
+
+        def recorded(similarities: np.ndarray, correct: np.ndarray) -> object:
+            # Relations that a model this small has not seen are beyond it: what matters is what arrives here.
+            fitted.append((similarities, correct))
+            return fit_calibration(correct.astype(np.float32) + similarities, correct)
+
+        monkeypatch.setattr(folds, "fit_calibration", recorded)
+        shown: list[Status] = []
+
+        calibration = calibrate(config, run, CPU, shown.append)
+
+        seen = [set(read_run(run / "folds" / str(number))[1].seen_relations) for number in (0, 1)]
+        assert [len(relations) for relations in seen] == [2, 2] and not seen[0] & seen[1]
+        ((similarities, correct),) = fitted
+        # 240 annotated pairs against the two relations of each fold; each relation is stated by 40.
+        assert len(similarities) == len(correct) == 2 * 240 * 2 and correct.sum() == 4 * 40
+        assert calibration.threshold == 0.7
+        assert calibration.fitted_on.startswith("960 pairs and relations of fitting types from ")
+        assert "2 folds of relations held out, expected calibration error" in calibration.fitted_on
+        assert read_calibration(run) == load_run(run).calibration == calibration
+        assert shown
+
+        # What is finished is not trained again.
+        monkeypatch.setattr(folds, "fit", None)
+        monkeypatch.setattr(folds, "prepare", None)
+        assert calibrate(config, run, CPU, shown.append) == calibration
+        (run / "folds" / "1" / "sample.npz").unlink()
+        assert calibrate(config, run, CPU, shown.append) == calibration
+
+    def test_needs_data(self, tiny_config: Callable[..., TrainConfig], run: Path) -> None:
+        with pytest.raises(ConfigError, match=r"needs densely annotated text: set calibration\.data"):
+            calibrate(tiny_config(), run, CPU, lambda status: None)
+
+    def test_needs_a_relation_for_each_fold(
+        self, tiny_config: Callable[..., TrainConfig], config: TrainConfig, run: Path
+    ) -> None:
+        many = config.to_dict()["calibration"] | {"folds": 5}
+        with pytest.raises(ConfigError, match=r"calibration\.folds: 5 folds are more than 4 relations"):
+            calibrate(tiny_config(calibration=many), run, CPU, lambda status: None)
+        assert not (run / "folds").exists()

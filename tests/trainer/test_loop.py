@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from zsre.trainer import loop
+from zsre.trainer.batches import Batch
+from zsre.trainer.checkpoint import read_run, start_run
+from zsre.trainer.config import OptimConfig, TrainConfig, parse_config
+from zsre.trainer.loop import Status, fit, freeze, learning_rate_factor, make_optimizer, wants_bf16
+from zsre.trainer.setup import Setup, prepare
+from zsre.trainer.validate import encode_pairs
+
+CPU = torch.device("cpu")
+#: Two epochs of 8 steps, with all that draws random numbers: dropout, views, phrasings, neutral ends.
+OPTIM = {"epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "new_layers_factor": 1, "precision": "fp32"}
+STEPS = 16
+Config = Callable[..., TrainConfig]
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log every second step and save every fourth."""
+    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 4)
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config, tiny_data: Path) -> TrainConfig:
+    return tiny_config(
+        split=None,
+        eval={"relations": ["home", "singer"], "per_relation": 10},
+        data=[{"path": str(tiny_data / "labelled.jsonl"), "per_relation": 16, "reversed": True}],
+        texts={"sources": [str(tiny_data / "relations.yaml")], "phrasings": "sample", "drop_terms": 0.3},
+        optim=OPTIM,
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Status]]]:
+    """A run that nothing interrupted, and what it showed."""
+    shown: list[Status] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "LOG_EVERY", 2)
+        patch.setattr(loop, "SAVE_EVERY", 4)
+        directory = _start(config, tmp_path_factory.mktemp("straight") / "run")
+        fit(prepare(config, CPU), directory, shown.append)
+    yield directory, shown
+
+
+def _start(config: TrainConfig, directory: Path) -> Path:
+    start_run(directory, config)
+    return directory
+
+
+def _metrics(directory: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _assert_same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+@pytest.mark.usefixtures("often")
+def test_training_learns(tiny_config: Config, tmp_path: Path) -> None:
+    """The templates of the tiny data are easy to tell apart, and training does: its pairs are classified as stated."""
+    optim = OPTIM | {"epochs": 4, "learning_rate": 4e-3}
+    config = tiny_config(optim=optim, ranking={"negatives": "softmax", "scope": "seen"}, contrast={"weight": 0})
+    setup = prepare(config, CPU)
+    table = setup.mean_table.numpy()
+    stated = setup.pairs.stated.argmax(-1)
+
+    def accuracy() -> float:
+        vectors = encode_pairs(setup.model, setup.tokenizer, setup.tokens, setup.pairs.sentences)
+        return float((vectors.similarities(table).sum(-1).argmax(-1) == stated[vectors.kept]).mean())
+
+    before = accuracy()
+    directory = _start(config, tmp_path / "run")
+    fit(setup, directory, lambda status: None)
+
+    ranking = [line["ranking"] for line in _metrics(directory) if "ranking" in line]
+    assert before < 0.6
+    assert accuracy() > 0.95
+    assert sum(ranking[-5:]) < 0.5 * sum(ranking[:5])
+
+
+def test_every_step_is_logged_and_shown(straight: tuple[Path, list[Status]]) -> None:
+    directory, shown = straight
+    steps = [(line["step"], line["epoch"]) for line in _metrics(directory) if "total" in line]
+    assert steps == [(step, 0 if step <= 8 else 1) for step in range(2, STEPS + 1, 2)]
+    assert [(status.step, status.epoch) for status in shown] == steps
+    assert {status.steps for status in shown} == {STEPS}
+    assert all(status.examples_per_second > 0 for status in shown)
+    assert set(shown[0].losses) == {"total", "ranking", "contrast", "reverse", "level"}
+    validations = [(line["step"], line["epoch"]) for line in _metrics(directory) if "validation_f1" in line]
+    assert validations == [(8, 0), (16, 1)]
+
+
+def test_what_a_finished_run_leaves_behind(straight: tuple[Path, list[Status]]) -> None:
+    directory, _ = straight
+    assert {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()} == {
+        "config.yaml", "run.json", "model.safetensors", "tokenizer.json", "tokens.json", "encoder/config.json",
+        "metrics.jsonl", "loss.png",
+    }  # fmt: skip
+    facts = read_run(directory)[1]
+    assert facts.finished and facts.seen_relations == ("author", "born", "crosses", "founder")
+    # 16 pairs of each relation and, wrong way round, as many again.
+    assert facts.pairs == {"labelled": 128}
+
+
+def test_the_losses_are_drawn(straight: tuple[Path, list[Status]]) -> None:
+    image = (straight[0] / "loss.png").read_bytes()
+    assert image.startswith(b"\x89PNG\r\n\x1a\n") and len(image) > 5000
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("step", [2, 6, 8, 14, 16])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(
+    step: int, config: TrainConfig, straight: tuple[Path, list[Status]], tmp_path: Path
+) -> None:
+    """Step 2 is before the first checkpoint, 6 and 14 lie within an epoch, 8 and 16 end one without validation."""
+
+    def interrupt(status: Status) -> None:
+        if status.step == step:
+            raise InterruptionError
+
+    directory = _start(config, tmp_path / "run")
+    with pytest.raises(InterruptionError):
+        fit(prepare(config, CPU), directory, interrupt)
+    assert _metrics(directory)[-1]["step"] == step
+
+    resumed: list[Status] = []
+    torch.manual_seed(99)
+    fit(prepare(config, CPU), directory, resumed.append)
+
+    assert resumed[0].step == (step - 1) // 4 * 4 + 2
+    _assert_same_weights(load_file(directory / "model.safetensors"), load_file(straight[0] / "model.safetensors"))
+    for name in ("metrics.jsonl", "run.json"):
+        assert (directory / name).read_text(encoding="utf-8") == (straight[0] / name).read_text(encoding="utf-8")
+    assert not (directory / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.usefixtures("often")
+def test_an_interruption_between_two_lines_of_the_log(
+    config: TrainConfig, straight: tuple[Path, list[Status]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = _start(config, tmp_path / "run")
+    make_batches = loop.batches
+
+    def interrupted(*arguments: object) -> Iterator[Batch]:
+        for number, batch in enumerate(make_batches(*arguments)):  # type: ignore[arg-type]
+            if number == 7:
+                raise InterruptionError
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "batches", interrupted)
+        with pytest.raises(InterruptionError):
+            fit(prepare(config, CPU), directory, lambda status: None)
+    fit(prepare(config, CPU), directory, lambda status: None)
+
+    _assert_same_weights(load_file(directory / "model.safetensors"), load_file(straight[0] / "model.safetensors"))
+    assert _metrics(directory) == _metrics(straight[0])
+
+
+@pytest.mark.parametrize(("scores", "best"), [((0.3, 0.9, 0.9), 1), ((0.2, 0.1, 0.4), 2), ((0.0, 0.0, 0.0), 0)])
+def test_the_best_epoch_on_validation_relations_is_kept(
+    scores: tuple[float, ...], best: int, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = {"path": config.data[0].path, "per_relation": 2}
+    plain = config.to_dict() | {"data": [short], "optim": OPTIM | {"epochs": len(scores)}}
+    setup = prepare(_parsed(plain), CPU)
+    seen: list[tuple[dict[str, torch.Tensor], float]] = []
+
+    def scripted(model: nn.Module, *rest: object) -> SimpleNamespace:
+        state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        seen.append((state, setup.objective.level.item()))
+        return SimpleNamespace(paper_f1=scores[len(seen) - 1], relations={})
+
+    monkeypatch.setattr(loop, "validate", scripted)
+    directory = _start(setup.config, tmp_path / "run")
+    fit(setup, directory, lambda status: None)
+
+    facts = read_run(directory)[1]
+    assert (facts.best_epoch, facts.best_f1) == (best, scores[best])
+    _assert_same_weights(load_file(directory / "model.safetensors"), seen[best][0])
+    # The level that an export takes over belongs to the same epoch.
+    assert facts.level == seen[best][1] and len({level for _, level in seen}) == len(scores)
+
+
+def test_without_validation_relations_the_last_epoch_is_kept(config: TrainConfig, tmp_path: Path) -> None:
+    short = {"path": config.data[0].path, "per_relation": 2}
+    setup = prepare(_parsed(config.to_dict() | {"data": [short], "eval": {}}), CPU)
+    directory = _start(setup.config, tmp_path / "run")
+    fit(setup, directory, lambda status: None)
+    _assert_same_weights(load_file(directory / "model.safetensors"), setup.model.state_dict())
+    assert read_run(directory)[1].best_epoch == 1
+    assert not any("validation_f1" in line for line in _metrics(directory))
+
+
+def _parsed(plain: dict[str, object]) -> TrainConfig:
+    return parse_config(plain, "test")
+
+
+class TestOptimizer:
+    @pytest.fixture
+    def setup(self, tiny_config: Config) -> Setup:
+        return prepare(tiny_config(), CPU)
+
+    def test_new_layers_learn_faster(self, setup: Setup) -> None:
+        config = OptimConfig(learning_rate=1e-4, new_layers_factor=20, frozen_embeddings=False)
+        encoder, new, objective = make_optimizer(setup, config).param_groups
+        assert [group["lr"] for group in (encoder, new, objective)] == pytest.approx([1e-4, 2e-3, 2e-3])
+        assert [group["weight_decay"] for group in (encoder, new, objective)] == [0.01, 0.01, 0.0]
+        grouped = [id(parameter) for group in (encoder, new, objective) for parameter in group["params"]]
+        everything = [*setup.model.parameters(), *setup.objective.parameters()]
+        assert sorted(grouped) == sorted(id(parameter) for parameter in everything)
+        assert len(encoder["params"]) == len(list(setup.model.encoder.parameters()))
+
+    @pytest.mark.parametrize("layers", [0, 1, 2])
+    @pytest.mark.parametrize("embeddings", [True, False])
+    def test_frozen_parts_get_no_gradient(self, setup: Setup, layers: int, embeddings: bool) -> None:
+        freeze(setup.model.encoder, OptimConfig(frozen_layers=layers, frozen_embeddings=embeddings))
+        for name, parameter in setup.model.encoder.named_parameters():
+            below = any(name.startswith(f"encoder.layer.{layer}.") for layer in range(layers))
+            frozen = below or (embeddings and name.startswith("embeddings."))
+            assert parameter.requires_grad is not frozen, name
+
+    def test_frozen_parts_are_as_they_were_after_training(self, tiny_runs: Callable[[str], Path], setup: Setup) -> None:
+        """The tiny run freezes its embeddings, which is the default."""
+        trained = load_file(tiny_runs("shared") / "model.safetensors")
+        before = setup.model.state_dict()
+        word, query = "embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"
+        assert torch.equal(trained[f"encoder.{word}"], before[f"encoder.{word}"])
+        assert not torch.equal(trained[f"encoder.{query}"], before[f"encoder.{query}"])
+
+
+class TestSchedule:
+    def test_rises_over_the_warm_up_and_falls_to_zero(self) -> None:
+        factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+        assert factors[:10] == pytest.approx([step / 10 for step in range(1, 11)])
+        assert factors[10:] == pytest.approx([(100 - step) / 90 for step in range(10, 100)])
+        assert learning_rate_factor(100, 100, 0.1) == 0
+
+    @pytest.mark.parametrize("warmup", [0.0, 1.0])
+    @pytest.mark.parametrize("steps", [1, 2, 7])
+    def test_is_a_share_whatever_the_warm_up(self, warmup: float, steps: int) -> None:
+        factors = [learning_rate_factor(step, steps, warmup) for step in range(steps)]
+        assert all(0 < factor <= 1 and math.isfinite(factor) for factor in factors)
+        assert max(factors) == 1
+
+
+def test_bf16_is_for_hardware_that_multiplies_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    for supported in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda supported=supported: supported)
+        assert wants_bf16("auto", CPU) is supported
+        assert wants_bf16("auto", cuda)
+    assert wants_bf16("bf16", CPU) and not wants_bf16("fp32", cuda)
