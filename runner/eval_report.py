@@ -62,7 +62,7 @@ def seen_lines(evaluation: Evaluation, scorer: Scorer) -> list[str]:
         ("close in meaning to one seen", _pointers(overlap.near)),
     ):
         if found:
-            lines.append(f"  {what}: {len(found)}: {some(found)}")
+            lines.append(f"  {what} ({len(found)}): {some(found)}")
     return lines
 
 

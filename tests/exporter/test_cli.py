@@ -1,0 +1,135 @@
+"""What a person sees of ``zsre-export``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from zsre.exporter import cli
+from zsre.exporter.cli import newest_run
+from zsre.relations.errors import ModelError
+from zsre.runner.engine import load_engine
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def runs(place: Path, tiny_runs: Callable[[str], Path]) -> Path:
+    """Three runs: the newest is unfinished, and the one before it has the newest model of those that are finished."""
+    for age, name in enumerate(("unfinished", "new", "old")):
+        run = Path(shutil.copytree(tiny_runs("shared"), place / "runs" / name))
+        os.utime(run / "model.safetensors", (1e9 - age, 1e9 - age))
+    facts = place / "runs" / "unfinished" / "run.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text(encoding="utf-8")) | {"finished": False}), encoding="utf-8")
+    # A fold of a calibration is no run of its own.
+    shutil.copytree(tiny_runs("shared"), place / "runs" / "old" / "folds" / "0")
+    return place / "runs"
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == "" and "Traceback" not in captured.err
+    return captured.err
+
+
+def test_the_newest_finished_run_is_taken_and_named(
+    runs: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["out/model.onnx"]) == 0
+
+    shown = capsys.readouterr()
+    assert shown.err == "exporting runs/new\n"
+    model, relations, parity = shown.out.splitlines()
+    assert re.fullmatch(r"out/model\.onnx: \d\.\d MB", model)
+    assert re.fullmatch(r"out/model\.relations\.onnx: \d\.\d MB", relations)
+    number = r"\d\.\de[+-]\d\d"
+    assert re.fullmatch(
+        rf"largest difference from the torch model over 5 sentences: mention vectors {number}, "
+        rf"context vectors {number}, relation vectors {number}",
+        parity,
+    )
+    assert load_engine(place / "out" / "model.onnx", "cpu").contract.precision == "fp16"
+
+
+def test_only_finished_runs_count(runs: Path) -> None:
+    assert newest_run(runs) == runs / "new"
+    shutil.rmtree(runs / "new")
+    assert newest_run(runs) == runs / "old"
+    shutil.rmtree(runs / "old")
+    with pytest.raises(ModelError, match="no finished run under "):
+        newest_run(runs)
+
+
+def test_no_run_to_take(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model.onnx"]) == 2
+    assert _error(capsys) == (
+        "zsre-export: error: no finished run under runs/: give one with --run, or train one with zsre-train\n"
+    )
+
+
+def test_a_run_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model.onnx", "--run", "runs/nowhere"]) == 2
+    assert _error(capsys).endswith(
+        "zsre-export: error: runs/nowhere: not a run directory of zsre-train: it holds no config.yaml\n"
+    )
+
+
+def test_a_run_without_an_epoch(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (runs / "old" / "model.safetensors").unlink()
+    assert cli.main(["model.onnx", "--run", "runs/old"]) == 2
+    assert "zsre-export: error: runs/old: no epoch has finished yet: zsre-train --resume runs/old" in _error(capsys)
+
+
+def test_a_name_that_is_no_model_file_s(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["model.bin", "--run", "runs/old"]) == 4
+    assert _error(capsys).endswith("zsre-export: error: model.bin: a model file's name ends in .onnx\n")
+
+
+@pytest.mark.parametrize("output", ["letter.txt/model.onnx", "letter.txt/below/model.onnx"])
+def test_a_path_that_cannot_be_written(
+    output: str, runs: Path, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "letter.txt").touch()
+    # It is said before the seconds that tracing takes.
+    monkeypatch.setattr("zsre.exporter.export.export_sentences", None)
+    assert cli.main([output, "--run", "runs/old"]) == 4
+    assert re.search(
+        r"zsre-export: error: letter\.txt\S*: cannot be written: (File exists|Not a directory)", _error(capsys)
+    )
+
+
+@pytest.mark.parametrize("missing", ["torch", "onnx"])
+def test_a_missing_extra_comes_with_its_install_command(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("zsre.exporter.export", "zsre.exporter.graph"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert cli.main(["model.onnx"]) == 2
+    assert _error(capsys) == f"zsre-export: error: exporting needs {missing}: pip install 'zsre[train]'\n"
+
+
+def test_an_unknown_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["model.onnx", "--precision", "int4"])
+    assert caught.value.code == 2
+    assert "argument --precision: invalid choice: 'int4'" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"zsre {version('zsre')}\n"

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from tests.exporter.exported_run import ExportedRun
+from zsre.exporter.parity import LIMITS, SENTENCES, check_parity, mark_up
+from zsre.exporter.precision import Precision
+from zsre.relations.errors import ModelError
+from zsre.relations.examples import Mention
+from zsre.trainer.relation_table import RelationEncoder
+from zsre.trainer.setup import load_run
+
+
+def test_an_export_in_fp32_is_the_model(either: ExportedRun) -> None:
+    parity = either.exported.parity
+    assert 0 <= parity.largest <= 1e-4
+    assert parity.largest == max(parity.mentions, parity.contexts, parity.relations)
+    assert parity.sentences == len(SENTENCES)
+
+
+def test_there_is_a_limit_for_each_precision() -> None:
+    assert set(LIMITS) == set(get_args(Precision)) and LIMITS["fp32"] == 1e-4
+
+
+@pytest.mark.parametrize("precision", list(LIMITS))
+def test_a_graph_that_computes_something_else_is_refused(precision: Precision, shared: ExportedRun) -> None:
+    run = load_run(shared.run.directory)
+    encoder = RelationEncoder(run.config.relation_encoder_name)
+    assert check_parity(run, encoder, shared.exported.model, precision).largest <= 1e-4
+    torch.manual_seed(0)
+    torch.nn.init.normal_(run.model.context.weight)
+    with pytest.raises(ModelError, match=f"differs from the torch model by .*, and {precision} explains no more than"):
+        check_parity(run, encoder, shared.exported.model, precision)
+
+
+def test_mentions_are_read_from_brackets_and_paired_in_both_orders() -> None:
+    sentence = mark_up("[[Ada]] met [[Bo]] in [[Caen]].")
+    assert sentence.text == "Ada met Bo in Caen."
+    assert sentence.mentions == (Mention(0, 3), Mention(8, 10), Mention(14, 18))
+    assert sentence.pairs == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
+    assert all(len(mark_up(text).mentions) >= 2 for text in SENTENCES)
