@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ RELATIONS = {
     "singer": "{h} is a singer from {t} and sings .",
 }
 NAMES = "ada bo cleo dan eve finn gus hal ida jon kay lee mia avalon brent corin delta erith fulda gaunt hyth".split()
+
+
+@pytest.fixture(autouse=True)
+def restored_log_level() -> Iterator[None]:
+    """Undo what a command's --quiet does to the loggers of a process that only runs one command."""
+    logger = logging.getLogger("zsre")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
