@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
@@ -105,6 +106,16 @@ def test_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
     assert found | expected == found
     assert set(found["per_class"]) == {"P26", "P19"}
+
+
+def test_progress_on_a_terminal_leaves_the_output_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eval_cli, "Console", lambda **options: Console(force_terminal=True, **options))
+    assert run("--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["pairs"] == 31
+    assert "measured 31 pairs" in said.err
 
 
 def test_without_split_and_draw_the_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
