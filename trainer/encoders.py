@@ -32,6 +32,11 @@ class SentenceEncoder:
         return int(self.model.config.hidden_size)
 
 
+def hide_loading() -> None:
+    """Keep transformers from drawing a bar for the second that loading weights takes."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def resolve_encoder(name: str) -> str:
     """Return a path or hub name that transformers can load.
 
@@ -58,7 +63,7 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
     A vocabulary with reserved tokens lends four of them as markers; any other gets four added, and only then
     do the embeddings grow.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    hide_loading()
     source = resolve_encoder(name)
     try:
         fast = AutoTokenizer.from_pretrained(source, use_fast=True)

@@ -18,13 +18,14 @@ from zsre.relations.errors import ModelError
 from zsre.relations.relation import Argument, Relation
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.vectors import scale_blocks
-from zsre.trainer.encoders import first_line, resolve_encoder
+from zsre.trainer.encoders import first_line, hide_loading, resolve_encoder
 
 
 class RelationEncoder:
     """A frozen Sentence-BERT whose weights are not among the model's parameters."""
 
     def __init__(self, name: str, device: str = "cpu") -> None:
+        hide_loading()
         try:
             self.model = SentenceTransformer(resolve_encoder(name), device=device)
         except (OSError, ValueError) as error:
