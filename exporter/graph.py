@@ -93,8 +93,17 @@ def _export(
             opset_version=OPSET, dynamo=True, verbose=False,
         )  # fmt: skip
     assert program is not None
-    model = program.model_proto
+    model = without_traces(program.model_proto)
     onnx.checker.check_model(model)
+    return model
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop what torch notes of the code it traced: stack traces, which hold paths of the exporting machine."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     return model
 
 

@@ -86,6 +86,12 @@ def test_what_only_training_needs_is_not_exported(either: ExportedRun) -> None:
     assert (4, 32) not in shapes and (32, 4) not in shapes
 
 
+def test_nothing_of_the_exporting_machine_travels(either: ExportedRun) -> None:
+    """torch notes a stack trace, with the paths of source files, on every node."""
+    for path in (either.exported.model, either.exported.relations):
+        assert b".py" not in path.read_bytes()
+
+
 def test_an_interruption_while_writing_leaves_the_file_that_was_there(
     shared: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
