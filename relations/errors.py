@@ -47,3 +47,9 @@ class OutputError(ZsreError):
     """A write that failed or an output directory that must not be touched."""
 
     exit_code = 4
+
+
+class WorkerError(ZsreError):
+    """A process that did part of the work ended before it was done."""
+
+    exit_code = 5

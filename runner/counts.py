@@ -63,3 +63,8 @@ class Counts:
             "rejects": dict(sorted(self.rejects.items())),
             "types_seen": sorted(self.types_seen),
         }
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in "1 document" and "2,000 documents"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

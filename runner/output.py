@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsre.relations.errors import OutputError
+from zsre.runner.counts import counted
 from zsre.runner.records import Reject
 
 RUN_FILE, REJECTS_FILE = "run.json", "rejects.jsonl"
@@ -101,7 +102,7 @@ class OutputDirectory:
         try:
             yield
         except OSError as error:
-            kept = f"; the {self.parts} part files before it are complete" if self.parts else ""
+            kept = f"; complete so far: {counted(self.parts, 'part')}" if self.parts else ""
             raise OutputError(
                 f"{path}: cannot be written: {error.strerror or error}{kept}; "
                 "mend that, then run again with --overwrite"
@@ -125,17 +126,21 @@ def open_output(path: Path, overwrite: bool) -> OutputDirectory:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Raise OutputError unless a run may write to this directory; change nothing."""
+    """Raise OutputError unless a run may write to this directory; change nothing.
+
+    A run that ended without having read a document has nothing to lose, and may be replaced unasked.
+    """
     if not path.exists():
         return
     if not path.is_dir():
         raise OutputError(f"{path}: is not a directory; give another one with -o")
     if not any(path.iterdir()):
         return
-    status = _run_status(path / RUN_FILE)
-    if status is None:
+    run = _run_of(path)
+    if run is None:
         raise OutputError(f"{path}: holds files but no run of zsre; give an empty or new directory with -o")
-    if not overwrite:
+    status, documents = run
+    if not overwrite and documents != 0:
         held = "a finished run" if status == "finished" else "a run that did not finish"
         raise OutputError(f"{path}: holds {held}; give another directory with -o, or replace it with --overwrite")
 
@@ -147,14 +152,20 @@ def write_all(file: BinaryIO, content: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _run_status(path: Path) -> str | None:
-    """Return the status in a ``run.json`` of ours, or ``None`` for anything else."""
+def _run_of(path: Path) -> tuple[str, int | None] | None:
+    """Return status and number of documents from a directory's ``run.json``, or ``None`` for anything not ours.
+
+    The number is ``None`` of a run that is under way or was killed.
+    """
     try:
-        run = json.loads(path.read_text("utf-8"))
+        run = json.loads((path / RUN_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     status = run.get("status") if isinstance(run, dict) and "zsre" in run else None
-    return status if isinstance(status, str) else None
+    if not isinstance(status, str):
+        return None
+    counts = run.get("counts")
+    return status, counts.get("documents") if isinstance(counts, dict) else None
 
 
 def _flush_directory(path: Path) -> None:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from zsre.runner.counts import Counts
+from zsre.runner.counts import Counts, counted
 from zsre.runner.output import OutputDirectory
 
 logger = logging.getLogger(__name__)
@@ -86,8 +86,8 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
     counts = run.counts
     seconds = max(run.seconds, 1e-9)
     yield (
-        f"{counts.triples:,} triples ({counts.facts:,} distinct facts) from {counts.documents:,} documents "
-        f"in {run.seconds:,.1f} s"
+        f"{counted(counts.triples, 'triple')} ({counted(counts.facts, 'distinct fact')}) "
+        f"from {counted(counts.documents, 'document')} in {run.seconds:,.1f} s"
     )
     yield f"  model      {run.model} on {run.device}"
     yield f"  documents  {counts.documents:,} ({counts.documents / seconds:,.1f}/s)"

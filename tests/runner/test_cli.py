@@ -4,8 +4,10 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -15,8 +17,9 @@ import pytest
 
 from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
-from zsre.runner import cli
+from zsre.runner import cli, command
 from zsre.runner.entities import load_annotator
+from zsre.runner.output import OutputDirectory
 
 RELATIONS = """\
 relations:
@@ -44,8 +47,8 @@ cached_annotator = cache(load_annotator)
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "load_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(cli, "load_annotator", cached_annotator)
+    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(command, "load_annotator", cached_annotator)
     (tmp_path / "relations.yaml").write_text(RELATIONS)
     (tmp_path / "corpus.jsonl").write_bytes(jsonl(RECORDS))
     return tmp_path
@@ -144,6 +147,7 @@ def test_limit_and_threshold_and_fields(place: Path) -> None:
         (["--relations", "nope.yaml"], "nope.yaml"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["--thresh", "0.5"], "unrecognized arguments: --thresh"),
+        (["-o", ""], "-o: the directory has no name"),
     ],
 )
 def test_a_flag_that_cannot_be_meant_stops_before_anything_is_written(
@@ -182,7 +186,7 @@ def test_a_model_that_cannot_be_used_is_reported(
     def refuse(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise ModelError(f"{model}: not a zsre model on {device} with {threads}")
 
-    monkeypatch.setattr(cli, "load_engine", refuse)
+    monkeypatch.setattr(command, "load_engine", refuse)
     assert _run("--model", "m.onnx", "--device", "cpu", "--threads", "2") == 2
     assert _error(capsys) == "m.onnx: not a zsre model on cpu with 2"
     assert not Path("corpus.triples").exists()
@@ -202,20 +206,20 @@ def test_a_finished_run_is_only_replaced_on_request(capsys: pytest.CaptureFixtur
 def test_a_full_disk_ends_the_run_with_what_remains(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original, writes = cli.OutputDirectory.write_part, []
+    original, writes = OutputDirectory.write_part, []
 
-    def second_fails(self: cli.OutputDirectory, index: int, table: pa.Table) -> None:
+    def second_fails(self: OutputDirectory, index: int, table: pa.Table) -> None:
         writes.append(index)
         with self._reporting(self.part_path(index)):
             if len(writes) == 2:
                 raise OSError(28, "No space left on device")
         original(self, index, table)
 
-    monkeypatch.setattr(cli.OutputDirectory, "write_part", second_fails)
+    monkeypatch.setattr(OutputDirectory, "write_part", second_fails)
     assert _run("--shard-lines", "1") == 4
     assert _error(capsys) == (
         "corpus.triples/part-00001.parquet: cannot be written: No space left on device; "
-        "the 1 part files before it are complete; mend that, then run again with --overwrite"
+        "complete so far: 1 part; mend that, then run again with --overwrite"
     )
     assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
     assert len(_rows()) == 1
@@ -224,17 +228,40 @@ def test_a_full_disk_ends_the_run_with_what_remains(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "corpus.jsonl: holds no records, so there is nothing to extract from"),
-        (b"\n \n", "corpus.jsonl: holds no records"),
+        (b"\n \n", "corpus.jsonl: holds no records, so there is nothing to extract from"),
         (b'{"body": "x"}\n[]\n{"body": "y"}\n', "every record was rejected (missing_text 2, not_an_object 1); see "),
     ],
 )
-def test_a_corpus_that_gives_no_document_is_an_error(
+def test_a_corpus_that_gives_no_document_is_an_error_and_not_in_the_way_of_the_next_run(
     place: Path, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (place / "corpus.jsonl").write_bytes(content)
     assert _run() == 3
     assert message in _error(capsys)
+    (place / "corpus.jsonl").write_bytes(jsonl(RECORDS))
+    assert _run("--quiet") == 0
+    assert len(_rows()) == 2
+    assert Path("corpus.triples/rejects.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (b"", 3, "corpus.jsonl: holds no records, so there is nothing to extract from"),
+        (b"\x1f\x8bno gzip at all", 2, "corpus.jsonl: cannot be read beyond line 0: "),
+        (gzip.compress(b'{"text": "x"}')[:15], 2, "corpus.jsonl: cannot be read beyond line 0: "),
+    ],
+)
+def test_a_corpus_of_which_nothing_can_be_read_leaves_an_earlier_run_alone(
+    place: Path, content: bytes, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("--quiet") == 0
+    (place / "corpus.jsonl").write_bytes(content)
+    assert _run("--overwrite") == code
+    assert message in _error(capsys)
+    assert len(_rows()) == 2
+    assert _run("-o", "other") == code
+    assert not Path("other").exists()
 
 
 def test_a_stream_that_breaks_off_keeps_what_came_before(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -258,11 +285,10 @@ def test_an_interrupted_run_says_how_far_it_got(
                 raise KeyboardInterrupt
             return super().encode(sentences)
 
-    monkeypatch.setattr(cli, "load_engine", lambda model, device, threads: Interrupting())
+    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Interrupting())
     assert _run("--shard-lines", "1") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "zsre-extract: interrupted after 1 shards (1 lines, 1 triples), which are in corpus.triples; "
-        "--overwrite starts anew"
+        "zsre-extract: interrupted after 1 part (1 line, 1 triple), kept in corpus.triples; --overwrite starts anew"
     )
     assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
 
@@ -273,24 +299,38 @@ def test_an_interruption_before_the_start_says_so(
     def interrupt(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_engine", interrupt)
+    monkeypatch.setattr(command, "load_engine", interrupt)
     assert _run() == 130
     assert capsys.readouterr().err == "zsre-extract: interrupted before anything was written\n"
+
+
+def test_an_interruption_while_modules_load_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import sys; from zsre.runner import cli\n"
+        "assert not {'numpy', 'onnxruntime', 'pyarrow', 'rich', 'spacy', 'yaml'} & set(sys.modules), 'loads too much'\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'pyarrow': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.exit(cli.main(['corpus.jsonl', '--relations', 'relations.yaml']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "zsre-extract: interrupted before anything was written\n")
 
 
 def test_what_nobody_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(cli, "load_engine", broken)
+    monkeypatch.setattr(command, "load_engine", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         _run()
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     code = (
-        "import sys; from zsre.runner import cli; from tests.runner.fakes import FakeEngine; "
-        "cli.load_engine = lambda *_: FakeEngine(); "
+        "import sys; from zsre.runner import cli, command; from tests.runner.fakes import FakeEngine; "
+        "command.load_engine = lambda *_: FakeEngine(); "
         "sys.exit(cli.main(['corpus.jsonl', '--relations', 'relations.yaml', '--show', '1000', '--quiet']))"
     )
     Path("corpus.jsonl").write_bytes(jsonl(RECORDS * 1000))
@@ -351,3 +391,20 @@ class TestWithTheModelThatShips:
         assert cli.main(["b", *flags, "--shard-lines", "2"]) == 0
         assert len(_rows("a.triples")) > 3
         assert _rows("a.triples") == _rows("b.triples")
+
+    @pytest.mark.skipif(os.name == "nt", reason="sends the signal as a POSIX terminal does")
+    def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(self, place: Path) -> None:
+        (place / "corpus.jsonl").write_bytes(jsonl(RECORDS * 5000))
+        command_line = [sys.executable, "-m", "zsre.runner.cli", "corpus.jsonl", "--relations", "relations.yaml"]
+        flags = ["--processes", "2", "--shard-lines", "50", "--device", "cpu"]
+        run = subprocess.Popen([*command_line, *flags], stderr=subprocess.PIPE, text=True, start_new_session=True)
+        until = time.monotonic() + 60
+        while not list(place.glob("corpus.triples/part-*")) and time.monotonic() < until:
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)
+        # It reads to the end of what all processes can write to, and so until the last of them is gone.
+        _, errors = run.communicate(timeout=60)
+        assert run.returncode == 130
+        (line,) = errors.splitlines()
+        assert line.startswith("zsre-extract: interrupted after ") and line.endswith("--overwrite starts anew")
+        assert json.loads((place / "corpus.triples" / "run.json").read_text())["status"] == "stopped"

@@ -1,0 +1,95 @@
+"""Real processes: what they give, and what happens when one of them, or the first, is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from zsre.relations.errors import WorkerError
+from zsre.runner.pipeline import SpacyPipeline, load_pipeline
+from zsre.runner.workers import WorkerPipeline
+
+TEXT = "Bill Gates founded Microsoft in Albuquerque.  He left in 2008. 😀 Anna met Bob Jones."
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> SpacyPipeline:
+    return load_pipeline()
+
+
+@pytest.fixture
+def workers(pipeline: SpacyPipeline) -> Iterator[WorkerPipeline]:
+    made = WorkerPipeline(pipeline, 2)
+    yield made
+    made.close()
+
+
+def test_several_processes_give_the_same_in_order(pipeline: SpacyPipeline, workers: WorkerPipeline) -> None:
+    texts = [f"{TEXT} Then Paul Allen left number {number}." for number in range(300)]
+    for find_entities in (True, False):
+        assert list(workers.annotate(texts, find_entities)) == list(pipeline.annotate(texts, find_entities))
+    assert (workers.name, workers.labels) == (pipeline.name, pipeline.labels)
+    assert list(workers.annotate([], True)) == []
+
+
+def test_texts_are_read_ahead_by_two_batches_a_process(workers: WorkerPipeline) -> None:
+    taken: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for number in range(10_000):
+            taken.append(number)
+            yield "Bill left."
+
+    next(workers.annotate(texts(), False))
+    assert len(taken) == 4 * 64
+
+
+def test_stopping_early_leaves_no_process_waiting(workers: WorkerPipeline) -> None:
+    found = workers.annotate((TEXT * 10 for _ in range(1000)), True)
+    next(found)
+    processes = list(workers._pool._processes.values())
+    workers.close()
+    assert [process.is_alive() for process in processes] == [False, False]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_process_is_an_error_and_not_a_wait(workers: WorkerPipeline) -> None:
+    found = workers.annotate((TEXT * 10 for _ in range(1000)), True)
+    next(found)
+    os.kill(next(iter(workers._pool._processes)), signal.SIGKILL)
+    with pytest.raises(WorkerError, match="a spaCy process died"):
+        list(found)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
+def test_no_process_outlives_the_first() -> None:
+    code = (
+        "from zsre.runner.pipeline import load_pipeline; from zsre.runner.workers import WorkerPipeline; "
+        "workers = WorkerPipeline(load_pipeline(), 2); list(workers.annotate(['Bill left.'] * 500, False)); "
+        "print(*workers._pool._processes, flush=True); input()"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    others = first.stdout.readline().split()
+    assert len(others) == 2 and all(map(_runs, others))
+    first.kill()
+    first.communicate()
+    until = time.monotonic() + 10
+    while any(map(_runs, others)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(_runs, others))
+
+
+def _runs(process: str) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
