@@ -8,16 +8,19 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
-from zsre.relations.errors import MissingExtraError, ModelError, ZsreError
+from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
 
-RUNS = Path("runs")
+PROGRAM: Final = "zsre-export"
+INTERRUPTED: Final = 130
+RUNS: Final = Path("runs")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     command = argparse.ArgumentParser(
-        prog="zsre-export", description="Turn a run directory into model.onnx and model.relations.onnx."
+        prog=PROGRAM, description="Turn a run directory into model.onnx and model.relations.onnx."
     )
     command.add_argument("output", type=Path, help="model file to write, ending in .onnx")
     command.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
@@ -30,20 +33,33 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+    """Run the command and return its exit code; see docs/training.md for what each code means."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        try:
-            from zsre.exporter.export import export_run
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"exporting needs {error.name}: pip install 'zsre[train]'") from error
-        run = arguments.run or newest_run(RUNS)
-        print(f"exporting {run}", file=sys.stderr)
-        exported = export_run(run, arguments.output, arguments.precision)
+        export(arguments)
     except ZsreError as error:
-        print(f"zsre-export: error: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted before the export was complete; run it again", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Export the run asked for, or the newest one, and print what came of it."""
+    if arguments.output.suffix != ".onnx":
+        raise UsageError(f"{arguments.output}: a model file's name ends in .onnx")
+    try:
+        from zsre.exporter.export import export_run
+        from zsre.trainer.checkpoint import read_run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"exporting needs {error.name}: pip install 'zsre[train]'") from error
+    run = arguments.run or newest_run(RUNS)
+    read_run(run)  # so that only a run is named
+    print(f"exporting {run}", file=sys.stderr)
+    exported = export_run(run, arguments.output, arguments.precision)
     for path, size in zip((exported.model, exported.relations), exported.bytes, strict=True):
         print(f"{path}: {size / 1e6:.1f} MB")
     parity = exported.parity
@@ -51,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"largest difference from the torch model over {parity.sentences} sentences: mention vectors "
         f"{parity.mentions:.1e}, context vectors {parity.contexts:.1e}, relation vectors {parity.relations:.1e}"
     )
-    return 0
 
 
 def newest_run(root: Path) -> Path:

@@ -44,13 +44,11 @@ class Exported:
 
 
 def export_run(run_directory: Path, output: Path, precision: Precision) -> Exported:
-    """Export a run's best epoch to ``output`` and ``output``'s ``.relations.onnx``, and check both against torch.
+    """Export a run's best epoch to ``output``, a name in ``.onnx``, and its ``.relations.onnx``; check both.
 
     The calibration is the run's, fitted by folds, if it has one. Raises OutputError if the files
     cannot be written and ModelError if the export differs from the torch model by more than its precision explains.
     """
-    if output.suffix != ".onnx":
-        raise OutputError(f"{output}: a model file's name ends in .onnx")
     run = load_run(run_directory)
     encoder = RelationEncoder(run.config.relation_encoder_name)
     sentence_encoder = encoder.model

@@ -110,5 +110,8 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 def save_model(model: onnx.ModelProto, path: Path) -> None:
     """Write a model as one self-contained file, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
-    onnx.save_model(model, str(temporary), save_as_external_data=False)
-    temporary.replace(path)
+    try:
+        onnx.save_model(model, str(temporary), save_as_external_data=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

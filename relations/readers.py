@@ -42,7 +42,7 @@ class LabelledFormat:
     read: Callable[[Path], Iterator[LabelledSentence]]
 
 
-#: Every format by the name that ``--format`` takes.
+#: Every format by its name.
 FORMATS: Final[Mapping[str, LabelledFormat]] = {
     "zsre": LabelledFormat("JSON lines with text, mentions, pairs", is_own, read_own),
     "fewrel": LabelledFormat("JSON object of instances by relation", is_fewrel, read_fewrel),
@@ -54,27 +54,31 @@ FORMATS: Final[Mapping[str, LabelledFormat]] = {
 }
 
 
-def read_labelled(path: Path, format: str | None = None) -> Iterator[LabelledSentence]:
+def read_labelled(path: Path, format: str | None = None, setting: str = "format") -> Iterator[LabelledSentence]:
     """Return the labelled sentences of a file, plain or gzip, one by one.
 
-    ``format`` is a name in ``FORMATS``; without it the format is found by content, at once. Pairs whose mentions
-    overlap are left out, and their number is logged when the file has been read. Raises ``DataError``, here or
-    while iterating, where the file cannot be read as what it should be.
+    ``format`` is a name in ``FORMATS``; without it the format is found by content, at once. Errors call it
+    ``setting``, which is what a person sets it by, such as a flag. Pairs whose mentions overlap are left out, and
+    their number is logged when the file has been read. Raises ``DataError``, here or while iterating, where the file
+    cannot be read as what it should be.
     """
     if format is not None and format not in FORMATS:
-        raise DataError(f'--format: there is no format "{format}"; give one of {", ".join(FORMATS)}')
-    found = FORMATS[format if format is not None else find_format(path)]
+        raise DataError(f'{setting}: there is no format "{format}"; give one of {", ".join(FORMATS)}')
+    found = FORMATS[format if format is not None else find_format(path, setting)]
     return _without_overlaps(found.read(path), path)
 
 
-def find_format(path: Path) -> str:
-    """Return the name of the format that the beginning of a file shows; raise ``DataError`` if none or several do."""
+def find_format(path: Path, setting: str = "format") -> str:
+    """Return the name of the format that the beginning of a file shows.
+
+    Raises ``DataError`` if it shows none or several; ``setting`` is where that error says to name the format.
+    """
     first = _first_value(path)
     names = [name for name, known in FORMATS.items() if known.recognises(first)]
     if len(names) != 1:
         formats = "; ".join(f"{name}: {known.summary}" for name, known in FORMATS.items())
         what = "looks like " + " and ".join(names) if names else "is in no format that is known here"
-        raise Place(str(path)).error(f"{what}; name its format with --format ({formats})")
+        raise Place(str(path)).error(f"{what}; name its format with {setting} ({formats})")
     return names[0]
 
 

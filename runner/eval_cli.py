@@ -73,7 +73,7 @@ def measure(arguments: argparse.Namespace) -> None:
     """Load what is quick to fail first, then measure, log and print."""
     check_flags(arguments)
     relations = wanted_relations(arguments)
-    sentences = read_labelled(arguments.data, arguments.format)
+    sentences = read_labelled(arguments.data, arguments.format, "--format")
     if arguments.log:
         append(arguments.log, "")
     scorer = load_scorer(arguments.model, arguments.device, arguments.threads)

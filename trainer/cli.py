@@ -6,9 +6,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
 
@@ -17,15 +18,18 @@ if TYPE_CHECKING:  # these need torch, without which the command still says what
 
     from zsre.trainer.config import TrainConfig
     from zsre.trainer.loop import Status
+    from zsre.trainer.setup import Setup
 
 logger = logging.getLogger(__name__)
-DEFAULT_CONFIG = Path("zsre-train.yaml")
+PROGRAM: Final = "zsre-train"
+INTERRUPTED: Final = 130
+DEFAULT_CONFIG: Final = Path("zsre-train.yaml")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     command = argparse.ArgumentParser(
-        prog="zsre-train", description="Fit SDZRE on labelled sentences and write a run directory."
+        prog=PROGRAM, description="Fit SDZRE on labelled sentences and write a run directory."
     )
     command.add_argument("config", nargs="?", type=Path, help="configuration file (default: zsre-train.yaml)")
     command.add_argument("-o", "--output", type=Path, help="run directory (default: runs/<name of the configuration>)")
@@ -41,72 +45,116 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+    """Run the command and return its exit code; see docs/training.md for what each code means."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(
         level=logging.WARNING if arguments.quiet else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    for noisy in ("httpx", "sentence_transformers", "transformers"):
+    for noisy in ("httpx", "sentence_transformers", "torch", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         train(arguments)
     except ZsreError as error:
-        print(f"zsre-train: error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        print("zsre-train: interrupted; go on with --resume RUN", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        say(f"interrupted; {str(stop) or 'nothing was written'}")
+        return INTERRUPTED
     return 0
+
+
+def say(text: str) -> None:
+    """Print a last line, in place of the progress that a terminal may show."""
+    start = "\r\033[K" if sys.stderr.isatty() else ""
+    print(f"{start}{PROGRAM}: {text}", file=sys.stderr)
 
 
 def train(arguments: argparse.Namespace) -> None:
     """Set up, train, calibrate if the configuration says so, and say where the result is."""
+    check_arguments(arguments)
     try:
         import torch
 
-        from zsre.trainer.checkpoint import is_finished, start_run
+        from zsre.trainer.checkpoint import is_started
         from zsre.trainer.folds import calibrate
         from zsre.trainer.loop import fit
-        from zsre.trainer.setup import prepare
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise UsageError(f"--threads {arguments.threads}: give at least 1")
         torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = True
     config, directory = choose_run(arguments)
     show = show_nothing if arguments.quiet else show_progress
-    if not is_finished(directory):
-        # Only a run that can start leaves a directory that must not be written over.
-        setup = prepare(config, device)
-        if not arguments.resume:
-            start_run(directory, config)
-        logger.info("%s: training", directory)
-        fit(setup, directory, show)
-    if config.calibration.data:
-        calibrate(config, directory, device, show)
+    try:
+        setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
+        if setup is not None:
+            logger.info("%s: training", directory)
+            fit(setup, directory, show)
+        if config.calibration.data:
+            calibrate(config, directory, device, show)
+    except KeyboardInterrupt as stop:
+        if not is_started(directory):
+            raise
+        raise KeyboardInterrupt(f"go on with --resume {directory}") from stop
     if not arguments.quiet:
         print(f"{directory}: done; next: zsre-export model.onnx --run {directory}", file=sys.stderr)
 
 
-def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
-    """Return the configuration and the directory of the run to start or to go on with."""
-    from zsre.trainer.checkpoint import make_directory, read_run_config
-    from zsre.trainer.config import read_config
-
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise for what cannot be meant, before the seconds that loading torch takes."""
+    if arguments.threads is not None and arguments.threads < 1:
+        raise UsageError(f"--threads {arguments.threads}: give at least 1")
     if arguments.resume:
         if arguments.config or arguments.set or arguments.output:
             raise UsageError("--resume goes on with the run's own configuration; leave the others out")
+        return
+    path: Path = arguments.config or DEFAULT_CONFIG
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; give a configuration in it, or --resume {path} if it is a run")
+    if not path.exists():
+        problem = f"{path}: no such file" if arguments.config else f"there is no {path} here"
+        raise ConfigError(
+            f"{problem}; give a configuration, as in {PROGRAM} configs/fewrel.yaml (see docs/training.md)"
+        )
+
+
+def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """Return the configuration and the directory of the run to start or to go on with."""
+    from zsre.trainer.checkpoint import read_run_config
+    from zsre.trainer.config import read_config
+
+    if arguments.resume:
         return read_run_config(arguments.resume), arguments.resume
-    path = arguments.config or DEFAULT_CONFIG
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file; give a configuration, such as configs/fewrel.yaml")
-    config = read_config(path, tuple(arguments.set))
-    directory = arguments.output or Path("runs") / config.name
-    make_directory(directory)
-    return config, directory
+    config = read_config(arguments.config or DEFAULT_CONFIG, tuple(arguments.set))
+    return config, arguments.output or Path("runs") / config.name
+
+
+def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup | None:
+    """Return what it takes to go on with a run, or None if it was trained to its end."""
+    from zsre.trainer.checkpoint import is_finished
+    from zsre.trainer.setup import prepare
+
+    return None if is_finished(directory) else prepare(config, device)
+
+
+def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
+    """Make the directory of a new run and return what it takes to train; a run that cannot start leaves nothing."""
+    from zsre.trainer.checkpoint import make_directory, start_run
+    from zsre.trainer.setup import prepare
+
+    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    try:
+        # Made first, so that a place that cannot be written to is told before anything is loaded.
+        make_directory(directory)
+        setup = prepare(config, device)
+        start_run(directory, config)
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return setup
 
 
 def choose_device(name: str) -> torch.device:

@@ -5,15 +5,30 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from zsre.relations.errors import ConfigError
-from zsre.trainer.fields import STRICT, Count, NonNegative, Positive, PositiveFloat, Share
+from zsre.relations.problems import SHOWN_PROBLEMS, shorten
+from zsre.trainer.fields import (
+    STRICT,
+    UNKNOWN_FIELD,
+    Count,
+    FormatName,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Problem,
+    Share,
+    cut,
+    expectation,
+    found,
+)
 from zsre.trainer.losses import ContrastConfig, RankingConfig
 from zsre.trainer.model import ModelConfig
 
@@ -30,7 +45,7 @@ class DataConfig:
 
     __pydantic_config__ = STRICT
     path: str
-    format: str | None = None
+    format: FormatName | None = None
     per_relation: Positive | None = None
     unrelated: Count = 0
     pairs_per_sentence: Positive = 8
@@ -144,36 +159,34 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
 
+#: The values that ``--set`` gave, in the order of the flags: the path of what each brought in, and the flag.
+Overrides = Sequence[tuple[tuple[str, ...], str]]
+
+
 def read_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
     """Read a configuration file; ``overrides`` such as ``optim.epochs=2`` are YAML values set on top.
 
-    Raises ConfigError naming the file, the field, the value and the nearest field that exists.
+    Raises ConfigError naming the file or the override, the field, the value and the nearest field that exists.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML in UTF-8: {error}") from error
+    data = _read_yaml(path)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping with at least 'data', found {type(data).__name__}")
-    for override in overrides:
-        _override(data, override)
-    return parse_config(data, str(path))
+        raise ConfigError(f"{path}: expected a mapping with at least 'data' (found {found(data)})")
+    if "relations" in data and "data" not in data:
+        raise ConfigError(
+            f"{path}: is a relations file, which zsre-extract takes; give zsre-train a configuration, which begins "
+            "with the labelled files to train on, data: [{path: …}]: see configs/ and docs/training.md"
+        )
+    return parse_config(data, str(path), [_override(data, override) for override in overrides])
 
 
-def parse_config(data: dict[str, Any], place: str) -> TrainConfig:
-    """Check plain data; ``place`` begins each line of the error."""
+def parse_config(data: dict[str, Any], place: str, overrides: Overrides = ()) -> TrainConfig:
+    """Check plain data; ``place`` begins each line of the error, unless one of the ``overrides`` is to blame."""
     try:
         return TypeAdapter(TrainConfig).validate_python(data)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            where = ".".join(str(part) for part in problem["loc"])
-            if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-                lines.append(f"{place}: unknown field {where!r}{_nearest(str(problem['loc'][-1]))}")
-            else:
-                lines.append(f"{place}: {where}: {problem['msg']} (found {problem['input']!r})")
+        lines = [_describe(dict(problem), place, overrides) for problem in error.errors()]
+        if len(lines) > SHOWN_PROBLEMS:
+            lines[SHOWN_PROBLEMS:] = [f"and {len(lines) - SHOWN_PROBLEMS} more"]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -188,27 +201,73 @@ def find_data(path: str) -> Path:
     raise ConfigError(f"{path}: no such file, neither here nor under {root} (set ZSRE_DATA to the data folder)")
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _read_yaml(path: Path) -> object:
+    try:
+        data: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{path}{where}: not YAML: {error.problem}: check indentation, brackets and quotes"
+        ) from error
+    except (yaml.YAMLError, ValueError) as error:  # also a date such as 2020-13-01
+        raise ConfigError(f"{path}: not YAML in UTF-8: {' '.join(str(error).split())}") from error
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> tuple[tuple[str, ...], str]:
+    """Set one value; return the path of what it brought in (the field, or a group that was not there), and the flag."""
     key, equals, text = override.partition("=")
+    flag = f"--set {cut(override)}"
     if not equals:
-        raise ConfigError(f"--set {override}: expected FIELD=VALUE, as in optim.epochs=2")
-    *parents, last = key.split(".")
-    for parent in parents:
+        raise ConfigError(f"{flag}: expected FIELD=VALUE, as in optim.epochs=2")
+    path = tuple(key.split("."))
+    brought = path
+    for depth, parent in enumerate(path[:-1], start=1):
+        if parent not in data:
+            brought = min(brought, path[:depth], key=len)
         data = data.setdefault(parent, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {override}: {parent!r} is not a group of fields")
+            raise ConfigError(f"{flag}: {parent!r} is not a group of fields; set it as a whole, {parent}=VALUE")
     try:
-        data[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from error
+        data[path[-1]] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{flag}: {shorten(text)} is not a YAML value") from error
+    return brought, flag
 
 
-def _nearest(name: str) -> str:
-    groups = (TrainConfig, DataConfig, LevelConfig, OptimConfig, TextConfig, EvalConfig, CalibrationConfig)
-    known = {
-        item.name
-        for group in (*groups, ModelConfig, ContrastConfig, RankingConfig)
-        for item in dataclasses.fields(group)
-    }
-    close = difflib.get_close_matches(name, known, 1)
-    return f": did you mean {close[0]!r}?" if close else ""
+def _describe(problem: Problem, place: str, overrides: Overrides) -> str:
+    """Return the line that a person sees of a problem."""
+    location = problem["loc"]
+    where = ".".join(str(part) for part in location)
+    # Where two flags set the same, the last one counts.
+    place = next((flag for path, flag in reversed(overrides) if location[: len(path)] == path), place)
+    if problem["type"] in UNKNOWN_FIELD:
+        return f"{place}: unknown field {cut(where)!r}{_nearest(location)}"
+    return f"{place}: {cut(where)}: {expectation(problem)}"
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """Return a hint at the field that was meant: of the same group, else of another one."""
+    *parents, name = (str(part) for part in location if not isinstance(part, int))
+    group = "".join(f"{parent}." for parent in parents)
+    fields = list(_fields(TrainConfig))
+    beside = [each.removeprefix(group) for each in fields if each.rpartition(".")[0] == group.rstrip(".")]
+    if close := difflib.get_close_matches(name, beside, 1):
+        return f": did you mean {close[0]!r}?"
+    last_names = {each.rpartition(".")[2] for each in fields}
+    if close := difflib.get_close_matches(name, last_names, 1):
+        meant = [repr(each) for each in fields if each.rpartition(".")[2] == close[0]]
+        return f": did you mean {' or '.join(meant)}?"
+    return f": known here are {', '.join(beside)}"
+
+
+def _fields(group: type, prefix: str = "") -> Iterator[str]:
+    """Yield the names of all fields, those of a group after the group's own name and a point."""
+    for name, hint in get_type_hints(group).items():
+        yield prefix + name
+        for inner in (hint, *get_args(hint)):
+            if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                yield from _fields(inner, f"{prefix}{name}.")

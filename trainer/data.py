@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from zsre.relations.vectors import PairSentence
 from zsre.trainer.config import DataConfig, find_data
 
 logger = logging.getLogger(__name__)
+#: What errors call the field that names a source's format.
+FORMAT_FIELD = "'format' under 'data'"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class ChosenPair:
 
 def read_sources(configs: Iterable[DataConfig]) -> list[tuple[DataConfig, list[LabelledSentence]]]:
     """Read every source whole; data sets for training fit into memory."""
-    return [(config, list(read_labelled(find_data(config.path), config.format))) for config in configs]
+    return [(config, list(_read(config))) for config in configs]
+
+
+def check_sources(configs: Iterable[DataConfig]) -> None:
+    """Raise for a source that is not there or does not begin as it should, without reading the rest."""
+    for config in configs:
+        next(_read(config), None)
 
 
 def relations_of(sentences: Iterable[LabelledSentence]) -> Counter[str]:
@@ -183,6 +191,10 @@ def evaluation_pairs(
                         pair_sentence = PairSentence(sentence.text, sentence.mentions, ((pair.head, pair.tail),))
                         found.append((pair_sentence, relation))
     return [sentence for sentence, _ in found], [relation for _, relation in found]
+
+
+def _read(config: DataConfig) -> Iterator[LabelledSentence]:
+    return read_labelled(find_data(config.path), config.format, FORMAT_FIELD)
 
 
 def _matrix(sets: Sequence[frozenset[str]], relations: Sequence[str]) -> NDArray[np.bool_]:

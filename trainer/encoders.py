@@ -20,11 +20,15 @@ MARKER_TOKENS = ("[E_h]", "[/E_h]", "[E_t]", "[/E_t]")
 
 @dataclass(frozen=True)
 class SentenceEncoder:
-    """A transformer with its tokenizer and the ids that rows are built with."""
+    """A transformer with its tokenizer and the ids that rows are built with.
+
+    ``untaught`` are the ids of tokens in use that the encoder has never met: markers that had to be added.
+    """
 
     model: PreTrainedModel
     tokenizer: Tokenizer
     tokens: TokenSettings
+    untaught: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -73,7 +77,9 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
     if not fast.is_fast:
         raise ModelError(f"encoder {name!r} has no fast tokenizer (tokenizer.json), which extraction needs")
     assert isinstance(fast, PreTrainedTokenizerFast)
+    known = len(fast)
     markers = marker_ids(fast)
+    untaught = tuple(marker for marker in markers if marker >= known) if pairing == "marked" else ()
     if max(markers) >= model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(fast))
     # RoBERTa and MPNet count positions from 2, and have two more of them than they read tokens.
@@ -86,7 +92,7 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
         pad_id=first_of(fast.pad_token_id, 0),
         markers=markers,
     )
-    return SentenceEncoder(model, prepare_tokenizer(fast.backend_tokenizer), tokens)
+    return SentenceEncoder(model, prepare_tokenizer(fast.backend_tokenizer), tokens, untaught)
 
 
 def attention_options(source: str) -> dict[str, Any]:

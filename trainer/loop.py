@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,10 @@ def wants_bf16(precision: str, device: torch.device) -> bool:
 
 
 def make_optimizer(setup: Setup, config: OptimConfig) -> torch.optim.AdamW:
-    """Group parameters by learning rate; frozen ones get no gradient at all."""
+    """Group parameters by learning rate; frozen ones get no gradient at all.
+
+    Tokens that the encoder has never met are new, and learn as the new layers do, though their table be frozen.
+    """
     encoder = setup.model.encoder
     freeze(encoder, config)
     inside = {id(parameter) for parameter in encoder.parameters()}
@@ -68,6 +71,12 @@ def make_optimizer(setup: Setup, config: OptimConfig) -> torch.optim.AdamW:
         {"params": new, "lr": new_rate},
         {"params": list(setup.objective.parameters()), "lr": new_rate, "weight_decay": 0.0},
     ]
+    table = encoder.get_input_embeddings().weight
+    assert isinstance(table, nn.Parameter)
+    if setup.untaught and not table.requires_grad:
+        train_rows(table, setup.untaught)
+        # Without a gradient, only weight decay could move the other rows.
+        groups.append({"params": [table], "lr": new_rate, "weight_decay": 0.0})
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
@@ -78,6 +87,14 @@ def freeze(encoder: nn.Module, config: OptimConfig) -> None:
         embedding = config.frozen_embeddings and name.startswith("embeddings.")
         if embedding or (layer is not None and layer < config.frozen_layers):
             parameter.requires_grad_(False)
+
+
+def train_rows(table: nn.Parameter, rows: Sequence[int]) -> None:
+    """Let only these rows of a table learn, by clearing the gradient of all others."""
+    frozen = torch.ones(len(table), 1, dtype=torch.bool, device=table.device)
+    frozen[list(rows)] = False
+    table.requires_grad_(True)
+    table.register_hook(lambda gradient: gradient.masked_fill(frozen, 0.0))  # type: ignore[no-untyped-call]
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:

@@ -31,6 +31,8 @@ class RelationEncoder:
         except (OSError, ValueError) as error:
             raise ModelError(f"relation encoder {name!r} cannot be loaded: {first_line(error)}") from error
         check_pooling(name, self.model)
+        # As the runner reads it: a description that says "[SEP]" means these five characters.
+        self.model.tokenizer.split_special_tokens = True
         self.name = name
         self._cache: dict[str, NDArray[np.float32]] = {}
 

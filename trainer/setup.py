@@ -28,7 +28,7 @@ from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, to
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
-from zsre.trainer.data import PairSet, choose_pairs, evaluation_pairs, read_sources, trainable_relations
+from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_pairs, read_sources, trainable_relations
 from zsre.trainer.encoders import attention_options, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
@@ -49,7 +49,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Setup:
-    """A run ready to train."""
+    """A run ready to train; ``untaught`` are tokens whose embeddings must learn even where the others are frozen."""
 
     config: TrainConfig
     device: torch.device
@@ -57,6 +57,7 @@ class Setup:
     objective: Objective
     tokenizer: Tokenizer
     tokens: TokenSettings
+    untaught: tuple[int, ...]
     pairs: PairSet
     rows: tuple[TokenRow, ...]
     table: RelationTable
@@ -80,6 +81,8 @@ class Setup:
 
 def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Load data, encoders and relation texts; raise a ZsreError for whatever does not fit together."""
+    # Calibration comes last, and hours are not to be lost over a file that is not there.
+    check_sources(config.calibration.data)
     sources = read_sources(config.data)
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)
@@ -110,6 +113,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         objective=Objective(config.contrast, config.ranking, config.level).to(device),
         tokenizer=encoder.tokenizer,
         tokens=encoder.tokens,
+        untaught=encoder.untaught,
         pairs=pairs,
         rows=rows.rows,
         table=table,

@@ -80,8 +80,9 @@ def test_no_run_to_take(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_run_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing says that it is exported."""
     assert cli.main(["model.onnx", "--run", "runs/nowhere"]) == 2
-    assert _error(capsys).endswith(
+    assert _error(capsys) == (
         "zsre-export: error: runs/nowhere: not a run directory of zsre-train: it holds no config.yaml\n"
     )
 
@@ -89,12 +90,31 @@ def test_a_run_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_run_without_an_epoch(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (runs / "old" / "model.safetensors").unlink()
     assert cli.main(["model.onnx", "--run", "runs/old"]) == 2
-    assert "zsre-export: error: runs/old: no epoch has finished yet: zsre-train --resume runs/old" in _error(capsys)
+    assert _error(capsys) == ("zsre-export: error: runs/old: no epoch has finished yet: zsre-train --resume runs/old\n")
 
 
-def test_a_name_that_is_no_model_file_s(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["model.bin", "--run", "runs/old"]) == 4
-    assert _error(capsys).endswith("zsre-export: error: model.bin: a model file's name ends in .onnx\n")
+@pytest.mark.parametrize("name", ["model.bin", "model", ".onnx", "model.onnx.txt"])
+def test_a_name_that_is_no_model_file_s(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told before torch is loaded and a run is looked for."""
+    monkeypatch.setitem(sys.modules, "zsre.exporter.export", None)
+    assert cli.main([name]) == 2
+    assert _error(capsys) == f"zsre-export: error: {name}: a model file's name ends in .onnx\n"
+
+
+def test_an_interruption(
+    runs: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zsre.exporter.export.export_sentences", interrupt)
+    assert cli.main(["model.onnx"]) == 130
+    assert _error(capsys) == (
+        "exporting runs/new\nzsre-export: interrupted before the export was complete; run it again\n"
+    )
+    assert list(place.iterdir()) == [runs]
 
 
 @pytest.mark.parametrize("output", ["letter.txt/model.onnx", "letter.txt/below/model.onnx"])

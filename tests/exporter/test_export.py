@@ -14,7 +14,7 @@ from torch import nn
 from tests.exporter.exported_run import SENTENCES, ExportedRun
 from zsre.exporter.export import add_metadata, export_run, level_calibration, make_contract
 from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, UNCALIBRATED, Calibration, Contract, read_contract
-from zsre.relations.errors import ModelError, OutputError
+from zsre.relations.errors import ModelError
 from zsre.relations.relation import Relation, RelationSet
 from zsre.runner.engine import load_engine, relations_path
 from zsre.trainer.checkpoint import write_calibration
@@ -117,11 +117,6 @@ def test_files_of_two_exports_do_not_go_together(shared: ExportedRun, tmp_path: 
     onnx.save(other, tmp_path / "model.relations.onnx")
     with pytest.raises(ModelError, match="belongs to another model"):
         load_engine(tmp_path / "model.onnx", "cpu")
-
-
-def test_a_model_file_is_called_onnx(tiny_runs: Callable[[str], Path], tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"model\.bin: a model file's name ends in \.onnx"):
-        export_run(tiny_runs("shared"), tmp_path / "model.bin", "fp32")
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

@@ -107,3 +107,4 @@ def test_an_interruption_while_writing_leaves_the_file_that_was_there(
     with pytest.raises(KeyboardInterrupt):
         save_model(onnx.ModelProto(), path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

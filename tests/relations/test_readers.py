@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
+from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.readers import FORMATS, find_format, read_labelled, write_labelled
 
@@ -91,9 +92,9 @@ def test_documents_over_many_lines_are_found(save: Save, name: str) -> None:
     [
         (
             '{"sentence": "x"}',
-            "FILE: is in no format that is known here; name its format with --format (zsre: JSON lines",
+            "FILE: is in no format that is known here; name its format with format (zsre: JSON lines",
         ),
-        (json.dumps({**OWN, **WIKI80}), "FILE: looks like zsre and wiki80; name its format with --format"),
+        (json.dumps({**OWN, **WIKI80}), "FILE: looks like zsre and wiki80; name its format with format ("),
         ("plain words", "FILE: is in no format that is known here"),
         ("[]", "FILE: is in no format that is known here"),
         ("", "FILE: the file is empty; it should hold labelled sentences"),
@@ -106,7 +107,14 @@ def test_format_that_cannot_be_told(save: Save, failure: Failure, content: str, 
 
 def test_unknown_format_name_lists_the_known_ones(save: Save, failure: Failure) -> None:
     message = failure(save(SEMEVAL), "tacred")
-    assert message == f'--format: there is no format "tacred"; give one of {", ".join(FORMATS)}'
+    assert message == f'format: there is no format "tacred"; give one of {", ".join(FORMATS)}'
+
+
+def test_errors_say_what_the_person_sets_the_format_by(save: Save) -> None:
+    with pytest.raises(DataError, match=r"^--format: there is no format"):
+        read_labelled(save(SEMEVAL), "tacred", "--format")
+    with pytest.raises(DataError, match="name its format with --format "):
+        read_labelled(save("plain words"), setting="--format")
 
 
 def test_overlapping_mentions_make_no_pair_and_are_counted(save: Save, caplog: pytest.LogCaptureFixture) -> None:

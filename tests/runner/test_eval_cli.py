@@ -177,7 +177,10 @@ def test_a_sample_gives_the_same_figures_again(capsys: pytest.CaptureFixture[str
         (["--relations", "none.json"], "none.json: there is no such file; check the path"),
         (["--data", "none.jsonl"], "none.jsonl: there is no such file; check the path"),
         (["--data", "."], ".: is a directory; name a file in it"),
-        (["--data", "relations.yaml"], "relations.yaml: is in no format that is known here; name its format"),
+        (
+            ["--data", "relations.yaml"],
+            "relations.yaml: is in no format that is known here; name its format with --format (zsre",
+        ),
         (["--format", "csv"], '--format: there is no format "csv"; give one of zsre, fewrel'),
         (["--split", "none.json"], "none.json: there is no such file; check the path"),
         (

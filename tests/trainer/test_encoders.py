@@ -43,6 +43,13 @@ def test_markers_are_added_where_none_are_reserved(unreserved: Path) -> None:
     assert encoder.tokens.markers == tuple(range(before, before + 4))
     assert [encoder.tokenizer.id_to_token(marker) for marker in encoder.tokens.markers] == list(MARKER_TOKENS)
     assert encoder.model.get_input_embeddings().num_embeddings == before + 4
+    assert encoder.untaught == encoder.tokens.markers
+
+
+def test_only_added_markers_in_use_are_untaught(tiny_encoder: Path, unreserved: Path) -> None:
+    """Rows without markers hold none of them, and reserved tokens come with embeddings that tell them apart."""
+    assert load_sentence_encoder(str(unreserved), "shared", 128).untaught == ()
+    assert load_sentence_encoder(str(tiny_encoder), "marked", 128).untaught == ()
 
 
 def test_a_text_cannot_hold_a_marker(tiny_encoder: Path, unreserved: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -246,6 +247,80 @@ class TestOptimizer:
         word, query = "embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"
         assert torch.equal(trained[f"encoder.{word}"], before[f"encoder.{word}"])
         assert not torch.equal(trained[f"encoder.{query}"], before[f"encoder.{query}"])
+
+
+class TestAddedMarkers:
+    @pytest.fixture
+    def config(self, tiny_config: Config, tiny_encoder: Path, tmp_path: Path) -> Config:
+        """Configurations with an encoder whose vocabulary reserves no tokens, so that markers are added to it."""
+        folder = Path(shutil.copytree(tiny_encoder, tmp_path / "unreserved"))
+        path = folder / "tokenizer.json"
+        path.write_text(path.read_text(encoding="utf-8").replace("[unused", "taken"), encoding="utf-8")
+
+        def make(pairing: str, **optim: object) -> TrainConfig:
+            # A decay that would show in any row that it reached.
+            return tiny_config(
+                encoder=str(folder),
+                model={"pairing": pairing},
+                optim=OPTIM | {"epochs": 1, "weight_decay": 0.5} | optim,
+            )
+
+        return make
+
+    @staticmethod
+    def _table(setup: Setup) -> torch.Tensor:
+        weight = setup.model.encoder.get_input_embeddings().weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
+
+    def test_learn_while_the_other_embeddings_stay_to_the_bit(self, config: Config, tmp_path: Path) -> None:
+        setup = prepare(config("marked"), CPU)
+        before = {name: tensor.clone() for name, tensor in setup.model.state_dict().items()}
+        fit(setup, _start(setup.config, tmp_path / "run"), lambda status: None)
+
+        after = load_file(tmp_path / "run" / "model.safetensors")
+        word = "encoder.embeddings.word_embeddings.weight"
+        moved = (after[word] != before[word]).any(-1)
+        assert moved.nonzero().flatten().tolist() == sorted(setup.untaught) == list(range(len(moved) - 4, len(moved)))
+        assert torch.equal(after[word][~moved].view(torch.int32), before[word][~moved].view(torch.int32))
+        for name, tensor in before.items():
+            if name.startswith("encoder.embeddings.") and name != word:
+                assert torch.equal(after[name], tensor), name
+
+    @pytest.mark.usefixtures("often")
+    def test_learn_on_after_an_interruption(self, config: Config, tmp_path: Path) -> None:
+        def interrupt(status: Status) -> None:
+            if status.step == 6:
+                raise InterruptionError
+
+        for name in ("straight", "interrupted"):
+            directory = _start(config("marked"), tmp_path / name)
+            if name == "interrupted":
+                with pytest.raises(InterruptionError):
+                    fit(prepare(config("marked"), CPU), directory, interrupt)
+            fit(prepare(config("marked"), CPU), directory, lambda status: None)
+        _assert_same_weights(
+            *(load_file(tmp_path / name / "model.safetensors") for name in ("straight", "interrupted"))
+        )
+
+    def test_learn_at_the_rate_of_new_layers_without_decay(self, config: Config) -> None:
+        setup = prepare(config("marked"), CPU)
+        optim = OptimConfig(learning_rate=1e-4, new_layers_factor=20, weight_decay=0.5)
+        *_, added = make_optimizer(setup, optim).param_groups
+        assert len(added["params"]) == 1 and added["params"][0] is self._table(setup)
+        assert (added["lr"], added["weight_decay"]) == (pytest.approx(2e-3), 0.0)
+
+    def test_are_embeddings_like_others_where_those_learn_too(self, config: Config) -> None:
+        setup = prepare(config("marked"), CPU)
+        groups = make_optimizer(setup, OptimConfig(frozen_embeddings=False)).param_groups
+        assert len(groups) == 3
+        self._table(setup).sum().backward()
+        assert bool((self._table(setup).grad == 1).all())
+
+    def test_stay_where_nothing_is_marked(self, config: Config) -> None:
+        setup = prepare(config("shared"), CPU)
+        assert len(make_optimizer(setup, OptimConfig()).param_groups) == 3
+        assert not self._table(setup).requires_grad
 
 
 class TestSchedule:

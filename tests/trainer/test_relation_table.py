@@ -52,6 +52,13 @@ def test_texts_become_the_mean_of_their_token_states(encoder: RelationEncoder) -
         np.testing.assert_allclose(vector, (mean / mean.norm()).numpy(), atol=1e-5)
 
 
+def test_a_special_token_in_a_text_is_plain_text(encoder: RelationEncoder) -> None:
+    tokenizer = encoder.model.tokenizer
+    ids = tokenizer("the [SEP] city")["input_ids"]
+    assert ids.count(tokenizer.sep_token_id) == 1
+    np.testing.assert_array_equal(ids, tokenizer("the [sep] city")["input_ids"])
+
+
 def test_a_text_is_encoded_once(encoder: RelationEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
     encode = encoder.model.encode

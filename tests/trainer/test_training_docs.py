@@ -1,0 +1,58 @@
+"""docs/training.md says what the commands do and need, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from tests.runner.pages import first_cells, read_page, section
+from zsre.exporter import cli as export_cli
+from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.errors import OutputError, ZsreError
+from zsre.relations.readers import FORMATS, find_format
+from zsre.trainer import cli as train_cli
+from zsre.trainer.config import TrainConfig, find_data, parse_config, read_config
+
+PAGE = read_page("training.md")
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+def test_every_field_is_described() -> None:
+    assert first_cells(section(PAGE, "Configuration")) == {item.name for item in dataclasses.fields(TrainConfig)}
+
+
+def test_the_shortest_configuration_is_one() -> None:
+    (text,) = re.findall(r"^```yaml\n(.+?)^```", section(PAGE, "Configuration"), re.MULTILINE | re.DOTALL)
+    assert parse_config(yaml.safe_load(text), "page").data[0].path == "labelled.jsonl"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_file_that_a_configuration_needs_is_described(path: Path) -> None:
+    config = read_config(path)
+    needed = {source.path for source in (*config.data, *config.calibration.data)}
+    needed |= {text for text in config.texts.sources if not text.startswith(CATALOGUE)}
+    assert needed | ({config.split} if config.split else set()) <= first_cells(section(PAGE, "Data"))
+
+
+def test_the_formats_are_those_of_the_files() -> None:
+    rows = re.findall(r"^\| (`.+?) \| `(\w+)` \|", section(PAGE, "Data"), re.MULTILINE)
+    formats = {name: format for cell, format in rows for name in re.findall(r"`([^`]+)`", cell)}
+    assert len(formats) == 5 and set(formats.values()) <= set(FORMATS)
+    for name, format in formats.items():
+        try:
+            found = find_data(name)
+        except ZsreError:
+            pytest.skip(f"there is no {name} in the folder that ZSRE_DATA names")
+        assert find_format(found) == format
+
+
+@pytest.mark.parametrize("cli", [train_cli, export_cli])
+def test_every_exit_code_is_described(cli: ModuleType) -> None:
+    table = section(PAGE, "Exit codes").split(f"`{cli.PROGRAM}`:\n\n", 1)[1].split("\n\n", 1)[0]
+    described = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert described == {0, 1, ZsreError.exit_code, OutputError.exit_code, cli.INTERRUPTED}
