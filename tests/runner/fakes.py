@@ -33,6 +33,27 @@ SPOUSE = Relation(
 BORN_IN = Relation("P19", "place of birth", "where this person was born", Argument(("PERSON",)), Argument(("GPE",)))
 RELATIONS = RelationSet((FOUNDED_BY, SPOUSE, BORN_IN), source="fakes")
 
+#: A relations file, and records that state its relations.
+RELATIONS_YAML = """\
+relations:
+  - id: P112
+    name: founded by
+    description: who founded this organisation
+    head: {types: [ORG]}
+    tail: {types: [PERSON]}
+  - id: P26
+    name: spouse
+    description: the person this person married
+    head: {types: [PERSON]}
+    tail: {types: [PERSON]}
+    symmetric: true
+"""
+_ENTITIES = [{"start": 0, "end": 4, "label": "ORG"}, {"start": 20, "end": 23, "label": "PERSON"}]
+RECORDS = [
+    {"id": "d1", "text": "Acme was founded by Ann.", "entities": _ENTITIES, "url": "u"},
+    {"id": "d2", "text": "Bill Gates married Melinda French in Hawaii."},
+]
+
 
 def contract() -> Contract:
     return Contract(

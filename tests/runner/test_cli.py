@@ -4,10 +4,8 @@ import gzip
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 
@@ -15,31 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
+from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
 from zsre.runner import cli, command
 from zsre.runner.entities import load_annotator
 from zsre.runner.output import OutputDirectory
-
-RELATIONS = """\
-relations:
-  - id: P112
-    name: founded by
-    description: who founded this organisation
-    head: {types: [ORG]}
-    tail: {types: [PERSON]}
-  - id: P26
-    name: spouse
-    description: the person this person married
-    head: {types: [PERSON]}
-    tail: {types: [PERSON]}
-    symmetric: true
-"""
-ENTITIES = [{"start": 0, "end": 4, "label": "ORG"}, {"start": 20, "end": 23, "label": "PERSON"}]
-RECORDS = [
-    {"id": "d1", "text": "Acme was founded by Ann.", "entities": ENTITIES, "url": "u"},
-    {"id": "d2", "text": "Bill Gates married Melinda French in Hawaii."},
-]
 
 cached_annotator = cache(load_annotator)
 
@@ -49,7 +27,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
     monkeypatch.setattr(command, "load_annotator", cached_annotator)
-    (tmp_path / "relations.yaml").write_text(RELATIONS)
+    (tmp_path / "relations.yaml").write_text(RELATIONS_YAML)
     (tmp_path / "corpus.jsonl").write_bytes(jsonl(RECORDS))
     return tmp_path
 
@@ -166,7 +144,7 @@ def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixtur
 
 
 def test_a_type_that_nothing_can_have_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "relations.yaml").write_text(RELATIONS.replace("[ORG]", "[PERSN]"))
+    (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[ORG]", "[PERSN]"))
     assert _run() == 2
     error = capsys.readouterr().err
     assert "PERSN" in error and "PERSON" in error
@@ -174,7 +152,7 @@ def test_a_type_that_nothing_can_have_is_named(place: Path, capsys: pytest.Captu
 
 
 def test_types_that_no_given_entity_had_are_named_at_the_end(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = RELATIONS.replace("[ORG]", "[FIRM]") + "types: [FIRM]\n"
+    text = RELATIONS_YAML.replace("[ORG]", "[FIRM]") + "types: [FIRM]\n"
     (place / "relations.yaml").write_text(text)
     assert _run() == 0
     assert "no entity had the type FIRM, which the relations name" in capsys.readouterr().err
@@ -354,57 +332,3 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("zsre 0.")
     assert cli.main(["--help"]) == 0
     assert "--relations FILE" in capsys.readouterr().out
-
-
-class TestWithTheModelThatShips:
-    """The whole way, without stand-ins."""
-
-    def test_plain_text_becomes_triples_without_torch(self, place: Path) -> None:
-        code = (
-            "import sys; from zsre.runner.cli import main; "
-            "code = main(['corpus.jsonl', '--relations', 'relations.yaml', '--threshold', '0', '--device', 'cpu']); "
-            "assert not any(name.split('.')[0] in ('torch', 'transformers') for name in sys.modules); sys.exit(code)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        texts = {str(record["id"]): str(record["text"]) for record in RECORDS}
-        rows = pq.read_table(place / "corpus.triples" / "part-00000.parquet").to_pylist()
-        assert rows
-        for row in rows:
-            text = texts[row["doc_id"]]
-            assert text[row["head_start"] : row["head_end"]] == row["head"]
-            assert text[row["tail_start"] : row["tail_end"]] == row["tail"]
-            assert text[row["sent_start"] : row["sent_end"]] == row["sentence"]
-            parts = row["similarity_head"] + row["similarity_tail"] + row["similarity_context"]
-            assert round(parts, 4) == row["similarity"]
-
-    def test_the_form_of_a_corpus_and_its_shards_change_nothing(
-        self, place: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.undo()
-        monkeypatch.chdir(place)
-        content = jsonl(RECORDS * 3)
-        (place / "a").write_bytes(content)
-        (place / "b").write_bytes(gzip.compress(content.replace(b"\n", b"\r\n")))
-        flags = ("--relations", "relations.yaml", "--quiet", "--threshold", "0", "--device", "cpu")
-        assert cli.main(["a", *flags]) == 0
-        assert cli.main(["b", *flags, "--shard-lines", "2"]) == 0
-        assert len(_rows("a.triples")) > 3
-        assert _rows("a.triples") == _rows("b.triples")
-
-    @pytest.mark.skipif(os.name == "nt", reason="sends the signal as a POSIX terminal does")
-    def test_ctrl_c_ends_all_processes_and_says_how_to_go_on(self, place: Path) -> None:
-        (place / "corpus.jsonl").write_bytes(jsonl(RECORDS * 5000))
-        command_line = [sys.executable, "-m", "zsre.runner.cli", "corpus.jsonl", "--relations", "relations.yaml"]
-        flags = ["--processes", "2", "--shard-lines", "50", "--device", "cpu"]
-        run = subprocess.Popen([*command_line, *flags], stderr=subprocess.PIPE, text=True, start_new_session=True)
-        until = time.monotonic() + 60
-        while not list(place.glob("corpus.triples/part-*")) and time.monotonic() < until:
-            time.sleep(0.05)
-        os.killpg(run.pid, signal.SIGINT)
-        # It reads to the end of what all processes can write to, and so until the last of them is gone.
-        _, errors = run.communicate(timeout=60)
-        assert run.returncode == 130
-        (line,) = errors.splitlines()
-        assert line.startswith("zsre-extract: interrupted after ") and line.endswith("--overwrite starts anew")
-        assert json.loads((place / "corpus.triples" / "run.json").read_text())["status"] == "stopped"

@@ -12,7 +12,7 @@ from tests.runner.fakes import jsonl, make_job
 from tests.runner.pages import first_cells, read_page, section
 from zsre.relations import errors
 from zsre.runner import cli
-from zsre.runner.corpus import SHARD_BYTES, open_corpus
+from zsre.runner.corpus import SHARD_BYTES, CutSettings, open_corpus
 from zsre.runner.counts import Counts
 from zsre.runner.entities import PIECE_CHARS
 from zsre.runner.extract import extract
@@ -58,7 +58,7 @@ def test_the_output_is_read_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("corpus.jsonl").write_bytes(jsonl([{"text": "Ann married Bob."}]))
     output = open_output(Path("corpus.triples"), overwrite=False)
     corpus = open_corpus("corpus.jsonl")
-    extract(corpus.shards(cli.CutSettings()), make_job(), output, lambda size, documents: None, Counts())
+    extract(corpus.shards(CutSettings()), make_job(), output, lambda size, documents: None, Counts())
     output.write_run({"zsre": "1", "status": "finished"})
     (snippet,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
