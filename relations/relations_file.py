@@ -166,11 +166,13 @@ def _check_ids(entries: list[_Entry]) -> None:
     for entry in entries:
         relation_id = entry.relation.id
         if relation_id and relation_id in first:
-            key = "id" if "id" in entry.fields else "name"
             line = first[relation_id].id_line
-            entry.fields.add_problem(
-                key, f"the id is used already on line {line}: give each an id of its own", relation_id
-            )
+            if "id" in entry.fields:
+                remedy = f"the id is used already on line {line}: give each an id of its own"
+                entry.fields.add_problem("id", remedy, relation_id)
+            else:
+                remedy = f"without an id the name is one, and line {line} has that already: give this relation an id"
+                entry.fields.add_problem("name", remedy, relation_id)
         first.setdefault(relation_id, entry)
 
 

@@ -139,7 +139,7 @@ class Corpus:
 def open_corpus(given: str) -> Corpus:
     """Look at an input, a path or ``-`` for standard input; raise DataError if it can't be read."""
     if given == STANDARD_INPUT:
-        return Corpus(given, None, plain=False)
+        return Corpus("standard input", None, plain=False)
     path = Path(given)
     try:
         mode = path.stat().st_mode

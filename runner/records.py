@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +18,7 @@ from zsre.runner.corpus import BYTE_ORDER_MARK, RawLine
 REJECT_TEXT_CHARS: Final = 200
 DEFAULT_ID_FIELD: Final = "id"
 ENTITIES_FIELD: Final = "entities"
+_BARE_RETURN: Final = re.compile(rb"\}\s*\r\s*\{")
 
 
 class Reason(StrEnum):
@@ -25,6 +28,7 @@ class Reason(StrEnum):
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    REPEATED_FIELD = "repeated_field"
     MISSING_TEXT = "missing_text"
     TEXT_NOT_A_STRING = "text_not_a_string"
     EMPTY_TEXT = "empty_text"
@@ -100,7 +104,7 @@ def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | R
         return Record(
             id=_id(fields, settings, line.number),
             text=text,
-            entities=_entities(fields.get(ENTITIES_FIELD), len(text)),
+            entities=_entities(fields.get(ENTITIES_FIELD), text),
             kept=tuple(_kept(fields.get(name), name) for name in settings.keep),
             size=line.size,
         )
@@ -111,19 +115,54 @@ def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | R
 
 def _fields(line: RawLine) -> Mapping[str, Any]:
     if line.too_long:
-        raise _RejectedError(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit")
+        detail = f"{line.size:,} bytes; --max-line-bytes sets the limit{_line_ends_hint(line.data)}"
+        raise _RejectedError(Reason.LINE_TOO_LONG, detail)
     try:
         # Decoded here because json.loads would take bytes for UTF-16 or UTF-32 where they look like it.
         content = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _RejectedError(Reason.NOT_UTF8, f"byte {error.start + 1} of the line: {error.reason}") from error
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise _RejectedError(Reason.NOT_JSON, str(error)) from error
+        detail = f"byte {error.start + 1} of the line: {error.reason}{_encoding_hint(line.data)}"
+        raise _RejectedError(Reason.NOT_UTF8, detail) from error
+    fields = _json(content, line.data)
     if not isinstance(fields, dict):
-        raise _RejectedError(Reason.NOT_AN_OBJECT, f"{_json_type(fields)} where an object was expected")
+        raise _RejectedError(Reason.NOT_AN_OBJECT, f"{_json_type(fields)} where one object a line was expected")
     return fields
+
+
+def _json(content: str, data: bytes) -> object:
+    try:
+        return _DECODER.decode(content)
+    except json.JSONDecodeError as error:
+        what = f"column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
+        detail = f"{what}{_encoding_hint(data) or _line_ends_hint(data)}"
+    except RecursionError:
+        detail = "lists or objects within each other, too deep to be read"
+    except ValueError:  # the only other one that the decoder has
+        detail = "a number with more digits than can be read"
+    raise _RejectedError(Reason.NOT_JSON, detail)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object of its fields; of two that are called the same, nobody can say which is meant."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise _RejectedError(Reason.REPEATED_FIELD, f"{_shown(repeated)} is written more than once")
+    return fields
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def _encoding_hint(data: bytes) -> str:
+    """Return a hint where a line looks like UTF-16 or UTF-32, which have a zero byte in every letter of English."""
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "; it looks like UTF-16: convert the file to UTF-8" if marked or 4 * data.count(0) > len(data) else ""
+
+
+def _line_ends_hint(data: bytes) -> str:
+    return "; its lines end in carriage returns: convert them to line feeds" if _BARE_RETURN.search(data) else ""
 
 
 def _text(fields: Mapping[str, Any], settings: RecordSettings) -> str:
@@ -156,23 +195,25 @@ def _id(fields: Mapping[str, Any], settings: RecordSettings, number: int) -> str
     return _storable(value, name)
 
 
-def _entities(value: object, text_chars: int) -> tuple[Mention, ...] | None:
+def _entities(value: object, text: str) -> tuple[Mention, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list):
         raise _RejectedError(Reason.BAD_ENTITIES, f"field 'entities' is {_json_type(value)}; a list is expected")
-    return tuple(_entity(entity, f"entities[{index}]", text_chars) for index, entity in enumerate(value))
+    return tuple(_entity(entity, f"entities[{index}]", text) for index, entity in enumerate(value))
 
 
-def _entity(value: object, place: str, text_chars: int) -> Mention:
+def _entity(value: object, place: str, text: str) -> Mention:
     if not isinstance(value, dict):
         raise _RejectedError(Reason.BAD_ENTITIES, f"{place} is {_json_type(value)}; an object is expected")
     start, end = _offset(value, "start", place), _offset(value, "end", place)
     label = value.get("label")
-    if not 0 <= start < end <= text_chars:
+    if not 0 <= start < end <= len(text):
         raise _RejectedError(
-            Reason.BAD_ENTITIES, f"{place} is {start} to {end}, no span of a text of {text_chars:,} characters"
+            Reason.BAD_ENTITIES, f"{place} is {start} to {end}, no span of a text of {len(text):,} characters"
         )
+    if text[start:end].isspace():
+        raise _RejectedError(Reason.BAD_ENTITIES, f"{place} is {start} to {end}, which is nothing but white space")
     if not isinstance(label, str) or not label:
         found = "empty" if label == "" else _json_type(label)
         raise _RejectedError(Reason.BAD_ENTITIES, f"{place}.label is {found}; the entity's type is expected")

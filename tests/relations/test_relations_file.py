@@ -187,6 +187,11 @@ FIELD_PROBLEMS = {
         "relations:\n- {name: a, description: b}\n- {name: c, description: d}\n- {id: a, name: e, description: f}",
         "relations.yaml:4: field id of 'a': value 'a': the id is used already on line 2: give each an id of its own",
     ),
+    "name used twice": (
+        "relations:\n- {name: a, description: b}\n- {name: a, description: d}",
+        "relations.yaml:3: field name of 'a': value 'a': without an id the name is one, and line 2 has that already: "
+        "give this relation an id",
+    ),
     "no name": (
         "relations:\n- id: P1\n  description: who started it",
         "relations.yaml:2: field name of 'P1': missing: give the relation a short name, as in 'founded by'",

@@ -59,6 +59,7 @@ def test_the_same_text_is_cut_alike_in_every_form(tmp_path: Path, monkeypatch: p
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(stream)))
             shards = list(open_corpus("-").shards(CutSettings(shard_lines=3)))
             assert _contents(shards) == expected, name
+            assert {shard.file for shard in shards} == {"standard input"}
 
 
 def test_a_named_pipe_is_read_as_a_stream(tmp_path: Path) -> None:

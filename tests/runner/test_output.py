@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_no_half_part_and_says_what_remains(tmp_path: Path, m
         output.add_rejects([REJECT])
     assert str(raised.value) == (
         f"{tmp_path / 'out' / 'part-00001.parquet'}: cannot be written: No space left on device; "
-        "the 1 part files before it are complete; mend that, then run again with --overwrite"
+        "complete so far: 1 part; mend that, then run again with --overwrite"
     )
     assert _files(output.path) == ["part-00000.parquet", "rejects.jsonl"]
     assert (output.path / "rejects.jsonl").read_bytes() == b""

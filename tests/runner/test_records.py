@@ -37,13 +37,18 @@ def test_a_record_is_read_with_its_fields() -> None:
 @pytest.mark.parametrize(
     ("content", "reason", "detail"),
     [
-        (b'{"text": "cut', Reason.NOT_JSON, "Unterminated string"),
-        (b"[" * 100_000, Reason.NOT_JSON, "recursion"),
-        (b'{"text": ' + b"9" * 5000 + b"}", Reason.NOT_JSON, "digits"),
-        (b"[1, 2]", Reason.NOT_AN_OBJECT, "a list where an object was expected"),
+        (b'{"text": "cut', Reason.NOT_JSON, "column 10: unterminated string starting at"),
+        (b'{"text": "a"} x', Reason.NOT_JSON, "column 15: extra data"),
+        (b"[" * 100_000, Reason.NOT_JSON, "lists or objects within each other, too deep to be read"),
+        (b'{"text": ' + b"9" * 5000 + b"}", Reason.NOT_JSON, "a number with more digits than can be read"),
+        (b"[1, 2]", Reason.NOT_AN_OBJECT, "a list where one object a line was expected"),
+        (b'{"text": "a", "id": 1, "text": "b"}', Reason.REPEATED_FIELD, "'text' is written more than once"),
+        (b'{"text": "a", "more": {"x": 1, "x": 1}}', Reason.REPEATED_FIELD, "'x' is written more than once"),
         (b"null", Reason.NOT_AN_OBJECT, "null"),
         (b'{"text": "\xff"}', Reason.NOT_UTF8, "byte 11 of the line"),
-        ('{"text": "a"}'.encode("utf-16"), Reason.NOT_UTF8, "byte 1 of the line"),
+        ('{"text": "a"}'.encode("utf-16"), Reason.NOT_UTF8, "it looks like UTF-16: convert the file to UTF-8"),
+        ('{"text": "a"}'.encode("utf-16-be"), Reason.NOT_JSON, "it looks like UTF-16: convert the file to UTF-8"),
+        (b'{"text": "a"}\r{"text": "b"}', Reason.NOT_JSON, "convert them to line feeds"),
         ({"body": "a", "id": 1}, Reason.MISSING_TEXT, "no field 'text' (fields: 'body', 'id'); see --text-field"),
         ({}, Reason.MISSING_TEXT, "(fields: none)"),
         ({"text": None}, Reason.TEXT_NOT_A_STRING, "field 'text' is null"),
@@ -72,9 +77,10 @@ def test_a_bad_record_is_rejected_with_what_is_wrong(content: bytes | object, re
 @pytest.mark.parametrize(
     ("entity", "detail"),
     [
-        ({"start": 0, "end": 4, "label": "X"}, "entities[1] is 0 to 4, no span of a text of 3 characters"),
+        ({"start": 0, "end": 7, "label": "X"}, "entities[1] is 0 to 7, no span of a text of 6 characters"),
         ({"start": -1, "end": 2, "label": "X"}, "entities[1] is -1 to 2"),
         ({"start": 2, "end": 2, "label": "X"}, "entities[1] is 2 to 2"),
+        ({"start": 3, "end": 5, "label": "X"}, "entities[1] is 3 to 5, which is nothing but white space"),
         ({"start": 0.0, "end": 2, "label": "X"}, "entities[1].start is a number; a whole number is expected"),
         ({"start": 0, "end": True, "label": "X"}, "entities[1].end is a boolean"),
         ({"end": 2, "label": "X"}, "entities[1].start is null or missing"),
@@ -84,7 +90,7 @@ def test_a_bad_record_is_rejected_with_what_is_wrong(content: bytes | object, re
     ],
 )
 def test_a_bad_entity_is_pointed_at(entity: object, detail: str) -> None:
-    reject = _parse({"text": "abc", "entities": [{"start": 0, "end": 3, "label": "X"}, entity]})
+    reject = _parse({"text": "abc \t.", "entities": [{"start": 0, "end": 3, "label": "X"}, entity]})
     assert isinstance(reject, Reject)
     assert detail in reject.detail
 
@@ -131,6 +137,13 @@ def test_a_line_that_is_too_long_shows_its_beginning() -> None:
     assert reject.reason is Reason.LINE_TOO_LONG
     assert reject.detail == "5,000,000 bytes; --max-line-bytes sets the limit"
     assert reject.text == "x" * 200
+
+
+def test_lines_that_end_in_carriage_returns_are_one_line_that_is_too_long() -> None:
+    line = RawLine(1, b'{"text": "a"}\r' * 10, 5_000_000, too_long=True)
+    reject = parse_line(line, "corpus.jsonl", RecordSettings())
+    assert isinstance(reject, Reject)
+    assert reject.detail.endswith("; its lines end in carriage returns: convert them to line feeds")
 
 
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.just(b'{"text": "\\ud800"}')))
