@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     _configure_logging(args.quiet)
     try:
-        from zsre.runner.command import run
-
+        with _interrupts_deferred():
+            from zsre.runner.command import run
         run(args)
     except ZsreError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
@@ -75,6 +78,23 @@ def build_parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="no progress and no summary")
     add("--version", action="version", version=f"zsre {importlib.metadata.version('zsre')}")
     return parser
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Hear of Ctrl-C at the end: modules that aren't Python make an ImportError of it while they load."""
+    heard: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _configure_logging(quiet: bool) -> None:
