@@ -18,7 +18,7 @@ EPSILON = 1e-6
 
 
 class ReverseGradient(torch.autograd.Function):
-    """Identity forward, −λ times the gradient backward (Ganin & Lempitsky, 2015)."""
+    """Identity forward, −λ times the gradient backward: GRL of eq. 12 (Ganin & Lempitsky, 2015)."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, strength: float) -> Tensor:  # noqa: D102
@@ -37,10 +37,10 @@ def reject(x: Tensor, direction: Tensor) -> Tensor:
 
 
 class FusionProjectionDistiller(nn.Module):
-    """Finds the features of a row that are irrelevant to relations and removes them from a context (eqs. 8–14).
+    """Finds the features of a row that are irrelevant to relations (eqs. 8–12); `reject` removes them (eq. 14).
 
     The query is one learned vector. Token states are detached, so that the reversed gradient trains the query
-    and the classifier but never the encoder.
+    and the classifier but never the encoder. Matching trains the query too, forwards and through h⁻.
     """
 
     def __init__(self, width: int, seen_relations: int, reverse_strength: float) -> None:

@@ -1,4 +1,4 @@
-"""The losses of SDZRE (eqs. 13, 24–30) and the one that teaches it to say nothing; all vectorised.
+"""The losses of SDZRE (eqs. 13, 24, 25, 27–29) and the one that teaches it to say nothing; all vectorised.
 
 Shape suffixes: P pairs, R relations, D width, S rows.
 """

@@ -66,7 +66,10 @@ class WeightPooling(nn.Module):
 
 
 class SentenceModel(nn.Module):
-    """Encoder, entity pooling, context layer and distiller behind the signature of the exported graph."""
+    """Encoder, entity pooling, context layer and distiller behind the signature of the exported graph.
+
+    ``context`` is the fully connected layer that makes ĥ (eq. 14) of the joined marker states (eq. 4).
+    """
 
     def __init__(self, encoder: PreTrainedModel, config: ModelConfig, seen_relations: int) -> None:
         super().__init__()
@@ -92,7 +95,8 @@ class SentenceModel(nn.Module):
         """Encode rows.
 
         ``input_ids`` and ``attention_mask`` are (S, T); ``mentions`` is (M, 3): row, start, end (exclusive);
-        ``pairs`` is (P, 2): head mention, tail mention. All int64.
+        ``pairs`` is (P, 2): head mention, tail mention. All int64. Vectors go through tanh before the cosine of
+        eq. 26, which the paper does not write.
         """
         states_STD = self.token_states(input_ids, attention_mask)
         mask_ST = attention_mask.bool()

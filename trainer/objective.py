@@ -72,6 +72,7 @@ class Objective(nn.Module):
         return LossParts(ranking, contrast, reverse, level, total)
 
     def _contrast(self, model: SentenceModel, output: SentenceOutput, batch: Batch) -> Tensor:
+        """Return L^Ctr (Algorithm 2): two views of each stating context, through the linear layer, normalised."""
         config = self.contrast_config
         stating_P = batch.stated_PR.any(-1)
         contexts = output.contexts_PD[stating_P]

@@ -7,10 +7,25 @@ is divided by √D, and the weights of eq. 21 are normalised again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+#: A model's parameters by their names in torch.
+Weights = Mapping[str, Array]
+
+
+def linear(x: Array, weights: Weights, layer: str) -> Array:
+    product: Array = x @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"]
+    return product
+
+
+def slope(function: Callable[[Array], float], x: Array, step: float = 1e-5) -> Array:
+    """Return the gradient of a function at a vector, by central differences."""
+    moves = step * np.eye(len(x))
+    return np.array([function(x + move) - function(x - move) for move in moves]) / (2 * step)
 
 
 def softmax(x: Array) -> Array:
@@ -21,6 +36,12 @@ def softmax(x: Array) -> Array:
 def weight_pooling(span: Array, hidden: Array, bias: Array, score: Array) -> Array:
     """Eqs. 2 and 3 for the (n, D) states of an entity's tokens."""
     return softmax(np.tanh(span @ hidden.T + bias) @ score) @ span
+
+
+def sentence_vector(states: Array) -> Array:
+    """Eqs. 5–7: Sentence-BERT's mean of the (n, D) states of a text, normalised."""
+    mean: Array = states.mean(0)
+    return mean / np.linalg.norm(mean)
 
 
 def attended(query: Array, states: Array) -> Array:
@@ -67,6 +88,34 @@ def selected(query: Array, keys: Array, values: Array, gaussian: Array) -> Array
     weights = gaussian * attention if gaussian.ndim == 1 else gaussian * attention[:, None]
     weights = weights / weights.sum(0)
     return weights @ values if weights.ndim == 1 else (weights * values).sum(0)
+
+
+def distilled(markers: Array, states: Array, weights: Weights, reading: str) -> Array:
+    """Eqs. 4, 14, 22 and 23: h̄ from the two marker states joined, (2·D,), and the (n, D) states of their row."""
+    hidden = linear(markers, weights, "context")
+    removed = without_direction(hidden, irrelevant(weights["projection.query"], states))
+    keys, values = linear(states, weights, "selector.key"), linear(states, weights, "selector.value")
+    offset = weights["selector.offset"]
+    gaussian = (
+        position_gaussian(len(states), float(offset[0])) if reading == "position" else value_gaussian(keys, offset)
+    )
+    return removed + selected(linear(hidden, weights, "selector.query"), keys, values, gaussian)
+
+
+def sentence_side(
+    states: Array, head: tuple[int, int], tail: tuple[int, int], weights: Weights, marked: bool, reading: str
+) -> tuple[Array, Array, Array]:
+    """Eqs. 2–4, 8–11 and 14–23: a pair's head, tail and context vector from its row's states and two token spans."""
+    hidden, bias, score = (weights[f"pooling.{name}"] for name in ("hidden.weight", "hidden.bias", "score"))
+    ends = [weight_pooling(states[start:end], hidden, bias, score) for start, end in (head, tail)]
+    markers = np.concatenate([states[start - 1 if marked else start] for start, _ in (head, tail)])
+    return ends[0], ends[1], distilled(markers, states, weights, reading)
+
+
+def projected_view(view: Array, weights: Weights) -> Array:
+    """Algorithm 2: an augmented context through the linear layer, normalised."""
+    projected = linear(view, weights, "contrast")
+    return projected / np.linalg.norm(projected)
 
 
 def cosine(one: Array, other: Array) -> float:

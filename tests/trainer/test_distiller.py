@@ -12,6 +12,7 @@ from zsre.trainer.distiller import (
     ReverseGradient,
     reject,
 )
+from zsre.trainer.losses import reverse_loss
 
 WIDTH = 8
 LENGTHS = (5, 3, 1)
@@ -106,8 +107,9 @@ def test_projection_removes_irrelevant_features_as_equation_14() -> None:
 def test_classifier_is_equation_12() -> None:
     distiller = _projection()
     dot = torch.randn(3, WIDTH)
-    weight, bias = _numpy(distiller.classifier.weight), _numpy(distiller.classifier.bias)
-    np.testing.assert_allclose(_numpy(distiller.classify(dot)), _numpy(dot) @ weight.T + bias, atol=1e-5)
+    weights = {name: _numpy(parameter) for name, parameter in distiller.named_parameters()}
+    expected = paper.linear(_numpy(dot), weights, "classifier")
+    np.testing.assert_allclose(_numpy(distiller.classify(dot)), expected, atol=1e-5)
 
 
 def test_classifier_trains_itself_forward_the_query_reversed_and_the_encoder_not_at_all() -> None:
@@ -125,6 +127,43 @@ def test_classifier_trains_itself_forward_the_query_reversed_and_the_encoder_not
     torch.testing.assert_close(gradients[0.5]["query"], -0.5 * gradients[-1.0]["query"])
     assert gradients[0.5]["query"].abs().sum() > 0
     torch.testing.assert_close(gradients[0.5]["classifier.weight"], gradients[-1.0]["classifier.weight"])
+    assert states.grad is None
+
+
+def test_the_reversed_gradient_of_the_query_is_minus_lambda_times_the_slope_of_equation_13() -> None:
+    states, mask = _rows()
+    distiller = _projection(strength=0.3)
+    relations = [0, 3, 1]
+    stated = torch.nn.functional.one_hot(torch.tensor(relations), 4).float()
+    reverse_loss(distiller.classify(distiller(states, mask)[1]), stated).backward()
+    weights = {name: _numpy(parameter) for name, parameter in distiller.named_parameters()}
+
+    def loss(query: paper.Array) -> float:
+        own = [_numpy(states[row, :length]) for row, length in enumerate(LENGTHS)]
+        dots = np.stack([paper.attended(query, tokens) for tokens in own])
+        return paper.reverse_loss(paper.linear(dots, weights, "classifier"), relations)
+
+    slope = paper.slope(loss, weights["query"])
+    assert distiller.query.grad is not None and np.abs(slope).max() > 1e-3
+    np.testing.assert_allclose(_numpy(distiller.query.grad), -0.3 * slope, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_removed_teaches_the_query_forwards_and_the_encoder_nothing() -> None:
+    states, mask = _rows()
+    states.requires_grad_()
+    distiller = _projection()
+    context, target = torch.randn(2, len(LENGTHS), WIDTH)
+
+    (reject(context, distiller(states, mask)[0]) * target).sum().backward()
+
+    def matched(query: paper.Array) -> float:
+        directions = [paper.irrelevant(query, _numpy(states[row, :length])) for row, length in enumerate(LENGTHS)]
+        rows = zip(_numpy(context), directions, _numpy(target), strict=True)
+        return float(sum(paper.without_direction(x, direction) @ wanted for x, direction, wanted in rows))
+
+    slope = paper.slope(matched, _numpy(distiller.query))
+    assert distiller.query.grad is not None and np.abs(slope).max() > 1e-3
+    np.testing.assert_allclose(_numpy(distiller.query.grad), slope, rtol=1e-3, atol=1e-4)
     assert states.grad is None
 
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -210,6 +212,31 @@ def test_without_validation_relations_the_last_epoch_is_kept(config: TrainConfig
     _assert_same_weights(load_file(directory / "model.safetensors"), setup.model.state_dict())
     assert read_run(directory)[1].best_epoch == 1
     assert not any("validation_f1" in line for line in _metrics(directory))
+
+
+def test_a_seed_gives_the_same_weights_to_the_bit_and_another_seed_others(config: TrainConfig, tmp_path: Path) -> None:
+    short = {"path": config.data[0].path, "per_relation": 4, "reversed": True}
+
+    def trained(name: str, seed: int, disturbance: int) -> dict[str, torch.Tensor]:
+        chosen = _parsed(config.to_dict() | {"data": [short], "seed": seed})
+        _disturb(disturbance)
+        setup = prepare(chosen, CPU)
+        _disturb(disturbance + 1)
+        fit(setup, _start(chosen, tmp_path / name), lambda status: None)
+        return load_file(tmp_path / name / "model.safetensors")
+
+    first, again, other = trained("first", 13, 1), trained("again", 13, 3), trained("other", 14, 1)
+
+    _assert_same_weights(first, again)
+    differing = {name for name in first if not torch.equal(first[name], other[name])}
+    assert differing >= {"context.weight", "projection.query", "encoder.encoder.layer.0.attention.self.query.weight"}
+
+
+def _disturb(seed: int) -> None:
+    """Leave every generator of the process elsewhere than it was."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
 
 
 def _parsed(plain: dict[str, object]) -> TrainConfig:

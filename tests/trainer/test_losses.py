@@ -83,6 +83,24 @@ class TestContrast:
             losses.append(-np.mean([logs[j] for j in range(6) if relations[j] == relations[i]]))
         assert float(found) == pytest.approx(np.mean(losses), rel=1e-5)
 
+    def test_read_literally_there_is_next_to_nothing_to_learn(self) -> None:
+        """Two light views of one context are trivially alike; what docs/paper.md names brings the loss back."""
+        torch.manual_seed(0)
+        contexts = torch.randn(32, 384) + torch.randn(384)  # cosines of about a half
+        relations = torch.arange(32) // 2
+
+        def loss(**fields: object) -> float:
+            torch.manual_seed(1)
+            config = replace(ContrastConfig(), **fields)
+            one, other = (F.normalize(augment(contexts, view, config), dim=-1) for view in config.views)
+            return float(contrastive_loss(one, other, relations, config))
+
+        assert loss() < 0.03
+        assert loss(temperature=0.01) < loss(same_relation="ignore") <= loss()
+        assert loss(mask=0.5, cutoff=0.5) > 10 * loss()
+        assert loss(temperature=0.5) > 1
+        assert loss(same_relation="positive") > 1
+
     def test_pairs_without_a_relation_are_alike_to_none(self) -> None:
         one, other = _views()
         none = torch.full((6,), -1)

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 
 from tests.trainer import paper
 from zsre.relations.vectors import scale_blocks
+from zsre.trainer.losses import reverse_loss
 from zsre.trainer.model import DistillerParts, ModelConfig, SentenceModel
 from zsre.trainer.objective import pair_scores
 from zsre.trainer.setup import count_parameters
@@ -116,6 +117,18 @@ def test_contexts_are_equations_4_14_22_and_23(parts: DistillerParts, pairing: s
     assert (model.projection is not None) == (parts in ("both", "projection"))
     assert (model.selector is not None) == (parts in ("both", "gaussian"))
     assert (output.relation_logits_SR is None) == (model.projection is None)
+
+
+def test_the_reversed_classifier_teaches_nothing_but_itself_and_the_query() -> None:
+    model = _model()
+    output = model(*_inputs())
+    assert output.relation_logits_SR is not None
+
+    reverse_loss(output.relation_logits_SR, torch.eye(RELATIONS)[: len(ROWS)]).backward()
+
+    taught = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert taught == {"projection.query", "projection.classifier.weight", "projection.classifier.bias"}
+    assert all(model.get_parameter(name).grad.abs().sum() > 0 for name in taught)  # type: ignore[union-attr]
 
 
 def test_the_score_is_equation_26() -> None:
