@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
@@ -18,12 +19,12 @@ CATALOGUE: Final = "wikidata"
 _EXAMPLE: Final = f"{CATALOGUE}:P112,P26"
 
 
-def load_relations(spec: str) -> RelationSet:
+def load_relations(spec: str, known_types: Collection[str] | None = None) -> RelationSet:
     """Return the relations that ``spec`` names.
 
     ``wikidata`` is the whole catalogue; ``wikidata:P112,spouse`` picks from it in that order, by id or, where it
-    holds no comma, by name; anything else is the path of a relations file. Raise ``RelationsFileError`` for an
-    unknown pick or a bad file.
+    holds no comma, by name; anything else is the path of a relations file, whose entity types must be among
+    ``known_types`` if those are given. Raise ``RelationsFileError`` for an unknown pick or a bad file.
     """
     name, colon, picks = spec.partition(":")
     if name == CATALOGUE:
@@ -32,7 +33,7 @@ def load_relations(spec: str) -> RelationSet:
     if nearest(name, [CATALOGUE]) and not path.suffix and not path.exists():
         remedy = f"the catalogue that ships is named {CATALOGUE}, or {_EXAMPLE} for some of it"
         raise RelationsFileError(f"{spec}: no such file: {remedy}")
-    return read_relations(path)
+    return read_relations(path, known_types)
 
 
 @cache

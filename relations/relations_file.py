@@ -5,7 +5,7 @@ Every problem of a file is gathered and told in one go, each with file, line, fi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ _DESCRIPTION_REMEDY: Final = "say in a phrase what the relation means, as in 'th
 _LIST_REMEDY: Final = "list the relations under 'relations:', each starting with '- name:'"
 
 #: Line of each entity type, by relation id, end and type.
-TypeLines = dict[tuple[str, str, str], int]
+TypeLines = Mapping[tuple[str, str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,18 @@ class _Entry:
     relation: Relation
     fields: Fields
     type_lines: TypeLines
+    owner: str
 
     @property
     def id_line(self) -> int:
         return self.fields.line_of("id" if "id" in self.fields else "name")
 
 
-def read_relations(path: Path) -> RelationSet:
+def read_relations(path: Path, known_types: Collection[str] | None = None) -> RelationSet:
     """Read a relations file; raise ``RelationsFileError`` with all that is wrong with it.
 
-    Entity types are taken as they are: which ones exist depends on the pipeline, so ``check_types`` comes later.
+    ``known_types`` are the entity types that there are besides those the file declares. Without them types are
+    taken as they are: which ones exist depends on the pipeline, so ``check_types`` comes later.
     """
     root = read_yaml(path)
     problems = Problems(str(path))
@@ -57,11 +59,16 @@ def read_relations(path: Path) -> RelationSet:
     assert isinstance(root, yaml.MappingNode)
     top = Fields(root, _TOP_KEYS, problems)
     types = tuple(top.texts("types"))
+    # With a bad declaration of types, "unknown entity type" could be untrue.
+    allowed = None if known_types is None or problems else sorted({*known_types, *types})
     entries = [_read_entry(node, number, problems) for number, node in enumerate(_relation_nodes(top), start=1)]
     read = [entry for entry in entries if entry is not None]
     _check_ids(read)
     # With an id missing, "no relation has this id" could be untrue.
     relations = _link_inverses(read) if len(read) == len(entries) and all(entry.relation.id for entry in read) else []
+    for entry in read:
+        if allowed is not None:
+            _check_ends(entry.relation, entry.owner, entry.type_lines, allowed, problems)
     problems.raise_any()
     lines = {key: line for entry in read for key, line in entry.type_lines.items()}
     return RelationSet(tuple(relations), types=types, source=str(path), type_lines=lines)
@@ -75,17 +82,21 @@ def check_types(relations: RelationSet, known: Collection[str]) -> None:
     allowed = sorted({*known, *relations.types})
     problems = Problems(relations.source or "relations")
     for relation in relations:
-        for end, argument in (("head", relation.head), ("tail", relation.tail)):
-            for entity_type in argument.types:
-                if entity_type in allowed:
-                    continue
-                remedy = (
-                    f"unknown entity type: {did_you_mean(entity_type, allowed)}known: {', '.join(allowed)}; "
-                    "declare others in a top-level list 'types:'"
-                )
-                line = relations.type_lines.get((relation.id, end, entity_type))
-                problems.add(line, f"{end}.types of {relation.id!r}", remedy, entity_type)
+        _check_ends(relation, f" of {shorten(relation.id)}", relations.type_lines, allowed, problems)
     problems.raise_any()
+
+
+def _check_ends(relation: Relation, owner: str, lines: TypeLines, allowed: list[str], problems: Problems) -> None:
+    """Note the entity types of a relation that aren't allowed; ``owner`` is how messages call the relation."""
+    for end, argument in (("head", relation.head), ("tail", relation.tail)):
+        for entity_type in argument.types:
+            if entity_type in allowed:
+                continue
+            remedy = (
+                f"unknown entity type: {did_you_mean(entity_type, allowed)}known: {', '.join(allowed)}; "
+                "declare others in a top-level list 'types:'"
+            )
+            problems.add(lines.get((relation.id, end, entity_type)), f"{end}.types{owner}", remedy, entity_type)
 
 
 def _relation_nodes(top: Fields) -> list[yaml.Node]:
@@ -110,7 +121,7 @@ def _read_entry(node: yaml.Node, number: int, problems: Problems) -> _Entry | No
     fields = Fields(node, _RELATION_KEYS, problems, owner=owner)
     name = fields.text("name", required=_NAME_REMEDY)
     relation_id = fields.text("id") if "id" in fields else name
-    type_lines: TypeLines = {}
+    type_lines: dict[tuple[str, str, str], int] = {}
     ends: dict[str, Argument] = {}
     for end in _ENDS:
         types, terms = _read_end(fields, end, problems, owner)
@@ -128,7 +139,7 @@ def _read_entry(node: yaml.Node, number: int, problems: Problems) -> _Entry | No
     )
     if relation.symmetric:
         _check_symmetric(relation, fields)
-    return _Entry(relation, fields, type_lines)
+    return _Entry(relation, fields, type_lines, owner)
 
 
 def _label(node: yaml.MappingNode, number: int) -> str:
@@ -166,14 +177,20 @@ def _check_ids(entries: list[_Entry]) -> None:
     for entry in entries:
         relation_id = entry.relation.id
         if relation_id and relation_id in first:
-            line = first[relation_id].id_line
-            if "id" in entry.fields:
-                remedy = f"the id is used already on line {line}: give each an id of its own"
-                entry.fields.add_problem("id", remedy, relation_id)
-            else:
-                remedy = f"without an id the name is one, and line {line} has that already: give this relation an id"
-                entry.fields.add_problem("name", remedy, relation_id)
+            key, remedy = _clash(entry, first[relation_id])
+            entry.fields.add_problem(key, remedy, relation_id)
         first.setdefault(relation_id, entry)
+
+
+def _clash(entry: _Entry, first: _Entry) -> tuple[str, str]:
+    """Return the field that gives an entry the id that an earlier one has, and what is wrong with it."""
+    line = first.id_line
+    if "id" in entry.fields:
+        by_name = "" if "id" in first.fields else ", where the name serves as id"
+        return "id", f"the id is used already on line {line}{by_name}: give each an id of its own"
+    if "id" in first.fields:
+        return "name", f"without an id the name serves as id, and line {line} has that id already: give this one an id"
+    return "name", f"two relations have this name (the other on line {line}), and it serves as id: give one an id"
 
 
 def _link_inverses(entries: list[_Entry]) -> list[Relation]:

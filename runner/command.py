@@ -19,7 +19,7 @@ from rich.console import Console
 
 from zsre.relations.catalogue import CATALOGUE, load_relations
 from zsre.relations.errors import NothingExtractedError, UsageError, ZsreError
-from zsre.relations.relation import RelationSet, understood_types
+from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
 from zsre.relations.relations_file import check_types
 from zsre.runner.corpus import Corpus, CutSettings, Shard, open_corpus
 from zsre.runner.counts import Counts, counted
@@ -28,6 +28,7 @@ from zsre.runner.engine import load_engine
 from zsre.runner.entities import Annotator, load_annotator
 from zsre.runner.extract import Job, extract
 from zsre.runner.output import REJECTS_FILE, OutputDirectory, check_output, default_output, open_output
+from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings
 from zsre.runner.report import (
     RunProgress,
@@ -56,7 +57,9 @@ class _Plan:
 def run(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
     plan = _plan(args)
-    relations = load_relations(args.relations)
+    # What the default pipeline finds is known before it is loaded, so that a relations file fails early and just once.
+    default = args.spacy_model in (None, *DEFAULT_PIPELINES)
+    relations = load_relations(args.relations, understood_types(SPACY_TYPES) if default else None)
     shards = _shards(plan)
     with closing(load_annotator(args.spacy_model, args.processes)) as annotator:
         job = _make_job(args, plan, relations, annotator)

@@ -7,7 +7,9 @@ byte range that any process can read for itself; a shard of a stream carries its
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import re
 import stat
 import sys
 import zlib
@@ -23,6 +25,8 @@ from zsre.relations.errors import DataError, UsageError
 STANDARD_INPUT: Final = "-"
 GZIP_MAGIC: Final = b"\x1f\x8b"
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+#: What no single record holds: the end of one and the beginning of another with a carriage return between.
+_BARE_RETURN: Final = re.compile(rb"\}[ \t]*\r[ \t\r]*\{")
 #: A shard ends early once its lines hold this much, so that what is held of a stream stays bounded.
 SHARD_BYTES: Final = 16 * 2**20
 #: What is kept of a line that is too long: enough to show its beginning.
@@ -52,13 +56,15 @@ class CutSettings:
 class RawLine:
     """A line without its line end, numbered from 1; ``size`` is its length in the input, line end included.
 
-    Of a line that is ``too_long`` only the beginning is held.
+    Of a line that is ``too_long`` only the beginning is held. ``bare_returns`` tells whether one that is too long
+    reads like many, whose ends are carriage returns without line feeds.
     """
 
     number: int
     data: bytes
     size: int
     too_long: bool = False
+    bare_returns: bool = False
 
     @property
     def blank(self) -> bool:
@@ -170,6 +176,21 @@ def read_lines(stream: BinaryIO, name: str, max_line_bytes: int, first: int = 1)
         number += 1
 
 
+def has_bare_returns(data: bytes) -> bool:
+    """Tell whether a line reads like many, whose ends are carriage returns without line feeds."""
+    return _BARE_RETURN.search(data) is not None
+
+
+def looks_like_utf16(data: bytes) -> bool:
+    """Tell whether bytes that are no UTF-8 JSON are a line of UTF-16, as cut at the bytes of its line feeds."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    # Where the second byte of a line feed is zero, it is left over once the last line has been cut.
+    leftover = len(data) < 4 and not data.strip(b"\0\r")
+    # A quotation mark has a zero byte on either side: its own, and that of the ASCII character next to it.
+    return leftover or b'\0"\0' in data
+
+
 def _read_line(stream: BinaryIO, number: int, max_line_bytes: int) -> RawLine | None:
     raw = stream.readline(max_line_bytes + 2)
     if not raw:
@@ -182,7 +203,7 @@ def _read_line(stream: BinaryIO, number: int, max_line_bytes: int) -> RawLine | 
             size += len(chunk)
     data = raw.removesuffix(b"\n").removesuffix(b"\r")
     if len(data) > max_line_bytes:
-        return RawLine(number, data[:_LINE_HEAD_BYTES], size, too_long=True)
+        return RawLine(number, data[:_LINE_HEAD_BYTES], size, too_long=True, bare_returns=has_bare_returns(data))
     return RawLine(number, data, size)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
 import json
-import re
+import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,13 +12,16 @@ from typing import Any, Final
 
 from zsre.relations.errors import UsageError
 from zsre.relations.examples import Mention
-from zsre.runner.corpus import BYTE_ORDER_MARK, RawLine
+from zsre.runner.corpus import BYTE_ORDER_MARK, RawLine, has_bare_returns, looks_like_utf16
+from zsre.runner.json_errors import in_plain_words
 
 #: How much of a rejected line is shown.
 REJECT_TEXT_CHARS: Final = 200
 DEFAULT_ID_FIELD: Final = "id"
 ENTITIES_FIELD: Final = "entities"
-_BARE_RETURN: Final = re.compile(rb"\}\s*\r\s*\{")
+_UTF16: Final = "looks like UTF-16; convert the file to UTF-8"
+_BARE_RETURNS: Final = "the line ends are carriage returns alone; convert them to line feeds"
+_TOO_DEEP: Final = "lists or objects within each other, too deep to be read"
 
 
 class Reason(StrEnum):
@@ -115,13 +118,16 @@ def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | R
 
 def _fields(line: RawLine) -> Mapping[str, Any]:
     if line.too_long:
-        detail = f"{line.size:,} bytes; --max-line-bytes sets the limit{_line_ends_hint(line.data)}"
-        raise _RejectedError(Reason.LINE_TOO_LONG, detail)
+        cause = f"; {_BARE_RETURNS}" if line.bare_returns else ""
+        raise _RejectedError(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit{cause}")
     try:
         # Decoded here because json.loads would take bytes for UTF-16 or UTF-32 where they look like it.
-        content = line.data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
+        content = line.data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        detail = f"byte {error.start + 1} of the line: {error.reason}{_encoding_hint(line.data)}"
+        if looks_like_utf16(line.data):
+            raise _RejectedError(Reason.NOT_UTF8, _UTF16) from error
+        byte = f"byte {error.start + 1} of the line, 0x{line.data[error.start]:02x},"
+        detail = f"{byte} is not UTF-8; convert the file to UTF-8"
         raise _RejectedError(Reason.NOT_UTF8, detail) from error
     fields = _json(content, line.data)
     if not isinstance(fields, dict):
@@ -133,12 +139,13 @@ def _json(content: str, data: bytes) -> object:
     try:
         return _DECODER.decode(content)
     except json.JSONDecodeError as error:
-        what = f"column {error.colno}: {error.msg[0].lower()}{error.msg[1:]}"
-        detail = f"{what}{_encoding_hint(data) or _line_ends_hint(data)}"
+        if looks_like_utf16(data):
+            raise _RejectedError(Reason.NOT_UTF8, _UTF16) from error
+        detail = _BARE_RETURNS if has_bare_returns(data) else f"column {error.colno}: {in_plain_words(error)}"
     except RecursionError:
-        detail = "lists or objects within each other, too deep to be read"
+        detail = _TOO_DEEP
     except ValueError:  # the only other one that the decoder has
-        detail = "a number with more digits than can be read"
+        detail = f"a number of more than {sys.get_int_max_str_digits():,} digits"
     raise _RejectedError(Reason.NOT_JSON, detail)
 
 
@@ -146,23 +153,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make a JSON object of its fields; of two that are called the same, nobody can say which is meant."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        repeated = next(name for name, count in counts.items() if count > 1)
         raise _RejectedError(Reason.REPEATED_FIELD, f"{_shown(repeated)} is written more than once")
     return fields
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_once)
-
-
-def _encoding_hint(data: bytes) -> str:
-    """Return a hint where a line looks like UTF-16 or UTF-32, which have a zero byte in every letter of English."""
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return "; it looks like UTF-16: convert the file to UTF-8" if marked or 4 * data.count(0) > len(data) else ""
-
-
-def _line_ends_hint(data: bytes) -> str:
-    return "; its lines end in carriage returns: convert them to line feeds" if _BARE_RETURN.search(data) else ""
 
 
 def _text(fields: Mapping[str, Any], settings: RecordSettings) -> str:
@@ -231,7 +228,20 @@ def _offset(entity: Mapping[str, object], name: str, place: str) -> int:
 def _kept(value: object, name: str) -> str | None:
     if value is None:
         return None
-    return _storable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), name)
+    text = value if isinstance(value, str) else _json_text(value)
+    return None if text is None else _storable(text, name)
+
+
+def _json_text(value: object) -> str | None:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        if "NaN" in text or "Infinity" in text:
+            # Python reads and writes them, but JSON has no such numbers. As in most other languages, they become null.
+            text = json.dumps(json.loads(text, parse_constant=lambda name: None), ensure_ascii=False)
+    except RecursionError as error:
+        # What could just be read may be a step too deep to be written.
+        raise _RejectedError(Reason.NOT_JSON, _TOO_DEEP) from error
+    return None if text == "null" else text
 
 
 def _storable(text: str, name: str) -> str:

@@ -101,3 +101,11 @@ def test_anything_else_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert load_relations(str(tmp_path / name)).ids == ("a",)
     with pytest.raises(RelationsFileError, match=r"^mine\.yml: no such file"):
         load_relations("mine.yml")
+
+
+def test_known_types_hold_for_a_file_and_not_for_the_catalogue(tmp_path: Path) -> None:
+    path = tmp_path / "relations.yaml"
+    path.write_text("relations: [{name: a, description: b, head: [person]}]", encoding="utf-8")
+    with pytest.raises(RelationsFileError, match="value 'person': unknown entity type: did you mean 'PERSON'"):
+        load_relations(str(path), known_types=["PERSON"])
+    assert len(load_relations("wikidata", known_types=["PERSON"])) == len(RELATIONS)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -48,9 +48,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return _write
 
 
-def message(path: Path) -> str:
+def message(path: Path, known_types: Collection[str] | None = None) -> str:
     with pytest.raises(RelationsFileError) as caught:
-        read_relations(path)
+        read_relations(path, known_types)
     return str(caught.value)
 
 
@@ -184,13 +184,24 @@ FIELD_PROBLEMS = {
         "relations.yaml:4: field name of 'creator': written twice, first on line 2: keep one",
     ),
     "id used twice": (
-        "relations:\n- {name: a, description: b}\n- {name: c, description: d}\n- {id: a, name: e, description: f}",
+        "relations:\n- {id: a, name: b, description: c}\n- {name: d, description: e}\n"
+        "- {id: a, name: f, description: g}",
         "relations.yaml:4: field id of 'a': value 'a': the id is used already on line 2: give each an id of its own",
     ),
     "name used twice": (
         "relations:\n- {name: a, description: b}\n- {name: a, description: d}",
-        "relations.yaml:3: field name of 'a': value 'a': without an id the name is one, and line 2 has that already: "
-        "give this relation an id",
+        "relations.yaml:3: field name of 'a': value 'a': two relations have this name (the other on line 2), and it "
+        "serves as id: give one an id",
+    ),
+    "name that is an id already": (
+        "relations:\n- {id: a, name: c, description: b}\n- {name: a, description: d}",
+        "relations.yaml:3: field name of 'a': value 'a': without an id the name serves as id, and line 2 has that id "
+        "already: give this one an id",
+    ),
+    "id that is a name already": (
+        "relations:\n- {name: a, description: b}\n- {id: a, name: c, description: d}",
+        "relations.yaml:3: field id of 'a': value 'a': the id is used already on line 2, where the name serves as id: "
+        "give each an id of its own",
     ),
     "no name": (
         "relations:\n- id: P1\n  description: who started it",
@@ -338,6 +349,29 @@ def test_known_and_declared_types_pass(write: Write) -> None:
     check_types(relations, ["ORG"])
     with pytest.raises(RelationsFileError, match="value 'ORG'"):
         check_types(relations, ["PER"])
+
+
+def test_unknown_types_are_told_with_everything_else_where_the_types_are_known(write: Write) -> None:
+    path = write("types: [DRUG]\n" + one_relation("treshold: 0.5\n  head: [DRUG, ORG]\n  tail: [person]"))
+    assert [line.split(" known")[0] for line in message(path, known_types=["ORG", "PERSON"]).splitlines()] == [
+        "relations.yaml:5: field treshold of 'founder': unknown key: did you mean 'threshold'?",
+        "relations.yaml:7: field tail.types of 'founder': value 'person': unknown entity type: did you mean 'PERSON'?",
+    ]
+    assert "person" not in message(path)
+
+
+def test_known_types_are_told_like_those_that_are_checked_later(write: Write) -> None:
+    path = write(one_relation("head: [person]"))
+    with pytest.raises(RelationsFileError) as caught:
+        check_types(read_relations(path), SPACY_TYPES)
+    assert message(path, known_types=SPACY_TYPES) == str(caught.value)
+    assert read_relations(write(one_relation("head: [PERSON]")), SPACY_TYPES).ids == ("founder",)
+
+
+@pytest.mark.parametrize("declared", ["types: DRUG", "type: [DRUG]"])
+def test_types_that_a_bad_declaration_may_hold_are_not_called_unknown(write: Write, declared: str) -> None:
+    (only,) = message(write(f"{declared}\n" + one_relation("head: [DRUG]")), known_types=["ORG"]).splitlines()
+    assert only.startswith("relations.yaml:1: ")
 
 
 def test_types_of_a_set_that_no_file_was_read_for() -> None:

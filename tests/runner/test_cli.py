@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import spacy
 
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
@@ -143,12 +144,27 @@ def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixtur
     assert _error(capsys) == "nope.jsonl: No such file or directory; give a JSONL file, or - for standard input"
 
 
-def test_a_type_that_nothing_can_have_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[ORG]", "[PERSN]"))
+def test_all_that_is_wrong_with_the_relations_is_told_before_the_pipeline_is_loaded(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "load_annotator", None)
+    (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[ORG]", "[PERSN]").replace("symmetric", "simmetric"))
     assert _run() == 2
-    error = capsys.readouterr().err
-    assert "PERSN" in error and "PERSON" in error
+    one, other = capsys.readouterr().err.splitlines()
+    assert "field head.types of 'P112': value 'PERSN': unknown entity type: did you mean 'PERSON'?" in one
+    assert "unknown key: did you mean 'symmetric'?" in other
     assert not Path("corpus.triples").exists()
+
+
+def test_types_are_those_of_the_pipeline_that_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nlp = spacy.blank("en")
+    nlp.add_pipe("entity_ruler").add_patterns([{"label": "BEAST", "pattern": "Nessie"}])  # type: ignore[attr-defined]
+    nlp.to_disk(place / "beasts")
+    (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[PERSON]", "[BEAST]"))
+    assert _run("--spacy-model", "beasts") == 2
+    assert "value 'ORG': unknown entity type: known: BEAST;" in _error(capsys)
+    (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[PERSON]", "[BEAST]").replace("[ORG]", "[BEAST]"))
+    assert _run("--spacy-model", "beasts") == 0
 
 
 def test_types_that_no_given_entity_had_are_named_at_the_end(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 
 from zsre.relations.errors import UsageError
 from zsre.relations.examples import Mention
-from zsre.runner.corpus import RawLine
+from zsre.runner.corpus import RawLine, read_lines
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
 
 
@@ -37,18 +40,17 @@ def test_a_record_is_read_with_its_fields() -> None:
 @pytest.mark.parametrize(
     ("content", "reason", "detail"),
     [
-        (b'{"text": "cut', Reason.NOT_JSON, "column 10: unterminated string starting at"),
-        (b'{"text": "a"} x', Reason.NOT_JSON, "column 15: extra data"),
+        (b'{"text": "cut', Reason.NOT_JSON, "column 10: the string that starts here has no end"),
+        (b'{"text": "a"} x', Reason.NOT_JSON, "column 15: something follows after the end"),
         (b"[" * 100_000, Reason.NOT_JSON, "lists or objects within each other, too deep to be read"),
-        (b'{"text": ' + b"9" * 5000 + b"}", Reason.NOT_JSON, "a number with more digits than can be read"),
+        (b'{"text": ' + b"9" * 5000 + b"}", Reason.NOT_JSON, "a number of more than 4,300 digits"),
         (b"[1, 2]", Reason.NOT_AN_OBJECT, "a list where one object a line was expected"),
         (b'{"text": "a", "id": 1, "text": "b"}', Reason.REPEATED_FIELD, "'text' is written more than once"),
         (b'{"text": "a", "more": {"x": 1, "x": 1}}', Reason.REPEATED_FIELD, "'x' is written more than once"),
         (b"null", Reason.NOT_AN_OBJECT, "null"),
-        (b'{"text": "\xff"}', Reason.NOT_UTF8, "byte 11 of the line"),
-        ('{"text": "a"}'.encode("utf-16"), Reason.NOT_UTF8, "it looks like UTF-16: convert the file to UTF-8"),
-        ('{"text": "a"}'.encode("utf-16-be"), Reason.NOT_JSON, "it looks like UTF-16: convert the file to UTF-8"),
-        (b'{"text": "a"}\r{"text": "b"}', Reason.NOT_JSON, "convert them to line feeds"),
+        (b'{"text": "\xff"}', Reason.NOT_UTF8, "byte 11 of the line, 0xff, is not UTF-8; convert the file to UTF-8"),
+        (b'\xef\xbb\xbf{"text": "\xff"}', Reason.NOT_UTF8, "byte 14 of the line"),
+        (b'\0\0\0{"text": "a"}', Reason.NOT_JSON, "column 1: a value is expected"),
         ({"body": "a", "id": 1}, Reason.MISSING_TEXT, "no field 'text' (fields: 'body', 'id'); see --text-field"),
         ({}, Reason.MISSING_TEXT, "(fields: none)"),
         ({"text": None}, Reason.TEXT_NOT_A_STRING, "field 'text' is null"),
@@ -62,6 +64,8 @@ def test_a_record_is_read_with_its_fields() -> None:
         ({"text": "a", "id": True}, Reason.BAD_ID, "field 'id' is a boolean"),
         ({"text": "a", "id": 1.5}, Reason.BAD_ID, "field 'id' is a number; a string or a whole number is expected"),
         ({"text": "a", "id": " "}, Reason.BAD_ID, "field 'id' is empty"),
+        (b'{"text": "a", "id": NaN}', Reason.BAD_ID, "field 'id' is a number; a string or a whole number is expected"),
+        (b'{"text": "a", "id": ' + b"9" * 6000 + b"}", Reason.NOT_JSON, "a number of more than 4,300 digits"),
         ({"text": "a", "entities": {}}, Reason.BAD_ENTITIES, "field 'entities' is an object; a list is expected"),
         ({"text": "a", "entities": [3]}, Reason.BAD_ENTITIES, "entities[0] is a number; an object is expected"),
     ],
@@ -139,11 +143,69 @@ def test_a_line_that_is_too_long_shows_its_beginning() -> None:
     assert reject.text == "x" * 200
 
 
-def test_lines_that_end_in_carriage_returns_are_one_line_that_is_too_long() -> None:
-    line = RawLine(1, b'{"text": "a"}\r' * 10, 5_000_000, too_long=True)
-    reject = parse_line(line, "corpus.jsonl", RecordSettings())
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_every_line_of_a_utf16_corpus_says_so(encoding: str, line_end: str) -> None:
+    lines = ["", '{"text": "Ann founded Acmé."}', '{"id": 1, "text": "小林在京都创办了一家公司。"}', "", ""]
+    rejects = _rejects(line_end.join(lines).encode(encoding))
+    assert {reject.reason for reject in rejects} == {Reason.NOT_UTF8}
+    assert {reject.detail for reject in rejects} == {"looks like UTF-16; convert the file to UTF-8"}
+    assert len(rejects) >= 2
+
+
+@pytest.mark.parametrize("chars", [1, 5000], ids=["short records", "records longer than what is kept of a line"])
+def test_line_ends_that_are_carriage_returns_alone_are_named(chars: int) -> None:
+    content = (json.dumps({"text": "x" * chars}) + "\r").encode() * 20
+    (short,) = _rejects(content)
+    assert short.reason is Reason.NOT_JSON
+    assert short.detail == "the line ends are carriage returns alone; convert them to line feeds"
+    (long,) = _rejects(content, max_line_bytes=len(content) - 10)
+    assert long.reason is Reason.LINE_TOO_LONG
+    assert long.detail == f"{len(content):,} bytes; --max-line-bytes sets the limit; {short.detail}"
+
+
+def _rejects(content: bytes, max_line_bytes: int = 2**20) -> list[Reject]:
+    lines = read_lines(io.BytesIO(content), "corpus.jsonl", max_line_bytes)
+    items = [parse_line(line, "corpus.jsonl", RecordSettings()) for line in lines]
+    return [item for item in items if isinstance(item, Reject)]
+
+
+_NAMES: bytes = b", ".join(b'"%d": 1' % number for number in range(50_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b'{"text": "a", ' + _NAMES + b', "49999": 2}', "'49999' is written more than once"),
+        (b'{"text": "a"}' + b"\r" * 200_000 + b"x", "column 200014: something follows after the end"),
+    ],
+    ids=["many fields", "many carriage returns"],
+)
+def test_what_is_wrong_with_a_long_line_is_found_quickly(content: bytes, detail: str) -> None:
+    started = time.monotonic()
+    reject = _parse(content)
     assert isinstance(reject, Reject)
-    assert reject.detail.endswith("; its lines end in carriage returns: convert them to line feeds")
+    assert detail in reject.detail
+    assert time.monotonic() - started < 5
+
+
+def test_numbers_that_json_does_not_have_are_kept_as_null() -> None:
+    record = _parse(
+        b'{"text": "a", "x": NaN, "y": [1, -Infinity, "NaN"], "z": 1e999, "s": "NaN"}', keep=("x", "y", "z", "s")
+    )
+    assert isinstance(record, Record)
+    assert record.kept == (None, '[1, null, "NaN"]', None, "NaN")
+
+
+@pytest.mark.parametrize("innermost", ["1", "NaN"])
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a": ', "}")])
+def test_a_kept_field_of_any_depth_is_kept_or_rejected(opened: str, closed: str, innermost: str) -> None:
+    reasons = set()
+    limit = sys.getrecursionlimit()
+    for depth in range(limit - 250, limit):
+        item = _parse(f'{{"text": "a", "x": {opened * depth}{innermost}{closed * depth}}}'.encode(), keep=("x",))
+        reasons.add(item.reason if isinstance(item, Reject) else None)
+    assert reasons <= {None, Reason.NOT_JSON}
 
 
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=40).map(str.encode), st.just(b'{"text": "\\ud800"}')))
