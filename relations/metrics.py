@@ -29,6 +29,39 @@ class RelationScores(Scores):
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """One relation taken for another: ``count`` instances of ``stated`` were ``given`` a wrong relation.
+
+    ``share``, in (0, 1], is that count over all the instances that state it.
+    """
+
+    stated: str
+    given: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confusable:
+    """Two relations taken for each other, in the order of their ids, and how often either way.
+
+    ``share``, in (0, 1], is both counts over the instances that state either: how badly the two are told apart,
+    whichever of them draws the other's instances, and without the instances of a rare one weighing more.
+    """
+
+    first: str
+    second: str
+    first_as_second: int
+    second_as_first: int
+    share: float
+
+    @property
+    def count(self) -> int:
+        """Return how many instances of either were taken for the other."""
+        return self.first_as_second + self.second_as_first
+
+
+@dataclass(frozen=True, slots=True)
 class ClassificationReport:
     """How well single labels were predicted.
 
@@ -71,6 +104,26 @@ def classification_report(gold: Sequence[str], predicted: Sequence[str]) -> Clas
         relations=relations,
         confusion=dict(sorted((cell, count) for cell, count in confusion.items() if count)),
     )
+
+
+def confusion_pairs(report: ClassificationReport) -> list[Confusion]:
+    """Return each relation that was taken for another, the most frequent confusion first."""
+    found = [
+        Confusion(stated, given, count, count / report.relations[stated].support)
+        for (stated, given), count in report.confusion.items()
+        if stated != given
+    ]
+    return sorted(found, key=lambda each: (-each.count, -each.share, each.stated, each.given))
+
+
+def confusable_relations(report: ClassificationReport) -> list[Confusable]:
+    """Return the pairs of relations that were taken for each other, the least told apart first."""
+    found = []
+    for first, second in {(min(cell), max(cell)) for cell in report.confusion if cell[0] != cell[1]}:
+        there, back = report.confusion.get((first, second), 0), report.confusion.get((second, first), 0)
+        support = report.relations[first].support + report.relations[second].support
+        found.append(Confusable(first, second, there, back, (there + back) / support))
+    return sorted(found, key=lambda each: (-each.share, -each.count, each.first, each.second))
 
 
 def precision_recall_f1(true_positive: int, predicted: int, gold: int) -> Scores:

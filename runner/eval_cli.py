@@ -8,7 +8,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +16,21 @@ from typing import Any, Final
 from rich.console import Console
 
 from zsre.relations.errors import DataError, OutputError, UsageError, ZsreError
+from zsre.relations.examples import LabelledSentence
 from zsre.relations.readers import FORMATS, read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.splits import load_described, read_split
 from zsre.runner.eval_report import figures, show
-from zsre.runner.evaluate import Evaluation, Passed, evaluate, sample_per_relation, single_relation_pairs, some
+from zsre.runner.evaluate import (
+    Evaluation,
+    Passed,
+    evaluate,
+    sample_per_relation,
+    single_relation_pairs,
+    some,
+    trained_sentences,
+    without_shared,
+)
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.session import DEVICES
 
@@ -43,10 +53,18 @@ def parser() -> argparse.ArgumentParser:
     add("--relations", required=True, metavar="FILE", help="relations file, wikidata, or a published relations.json")
     add("--split", type=Path, metavar="FILE", help="published split, to measure on a part of the relations")
     add("--part", choices=("train", "eval", "test"), help=f"part of the split (default: {DEFAULT_PART})")
+    add(
+        "--training-data",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="labelled data that the model was trained on, whose sentences are left out; may be given again",
+    )
+    add("--training-format", metavar="NAME", help="format of all training data (default: found by content)")
     add("--per-relation", type=int, metavar="N", help="draw at most N pairs of each relation (default: all)")
     add("--seed", type=int, default=13, metavar="N", help="seed of the draw (default: 13)")
     add("--log", type=Path, metavar="FILE", help="append the figures to this file; --part test demands it")
-    add("--per-class", action="store_true", help="give each relation's figures too")
+    add("--per-class", action="store_true", help="give each relation's figures and confusions too")
     add("--json", action="store_true", help="print one line of JSON, as in the log")
     add("--device", choices=DEVICES, default="auto", help="what to run an exported model on (default: auto)")
     add("--threads", type=int, metavar="N", help="threads for an exported model on a CPU (default: all cores)")
@@ -74,12 +92,18 @@ def measure(arguments: argparse.Namespace) -> None:
     check_flags(arguments)
     relations = wanted_relations(arguments)
     sentences = read_labelled(arguments.data, arguments.format, "--format")
+    training = {
+        path: read_labelled(path, arguments.training_format, "--training-format")
+        for path in arguments.training_data or ()
+    }
     if arguments.log:
         append(arguments.log, "")
     scorer = load_scorer(arguments.model, arguments.device, arguments.threads)
-    passed = Passed()
+    passed = Passed(training_data=tuple(path.name for path in training))
     examples = single_relation_pairs(sentences, relations, passed)
     with Console(stderr=True).status("measuring") as status:
+        if training:
+            examples = without_shared(examples, keys_of_training(training, scorer), passed)
         if arguments.per_relation:
             examples = iter(sample_per_relation(examples, arguments.per_relation, arguments.seed, passed))
         evaluation = evaluate(
@@ -94,11 +118,33 @@ def measure(arguments: argparse.Namespace) -> None:
         show(Console(), evaluation, scorer, arguments.per_class)
 
 
+def keys_of_training(training: Mapping[Path, Iterable[LabelledSentence]], scorer: Scorer) -> set[bytes]:
+    """Return what the sentences that the model may have been trained on are known by.
+
+    Raises UsageError for a file with no such sentence: it was not trained on that one.
+    """
+    keys: set[bytes] = set()
+    for path, sentences in training.items():
+        found = trained_sentences(sentences, scorer.seen_relations)
+        if not found:
+            raise UsageError(
+                f"--training-data {path}: no sentence states one of the {len(scorer.seen_relations)} relations that "
+                f"{scorer.name} was trained on ({some(scorer.seen_relations)}); give the files that it was trained on"
+            )
+        keys |= found
+    return keys
+
+
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that cannot be meant."""
     for flag, value in (("--per-relation", arguments.per_relation), ("--threads", arguments.threads)):
         if value is not None and value < 1:
             raise UsageError(f"{flag} {value}: must be at least 1")
+    if arguments.training_format and not arguments.training_data:
+        raise UsageError(
+            f"--training-format {arguments.training_format}: is the format of training data, and there is none: "
+            "give --training-data FILE"
+        )
     if arguments.part and not arguments.split:
         raise UsageError(f"--part {arguments.part}: is a part of a split, and there is none: give --split FILE")
     if arguments.part == "test" and not arguments.log:
@@ -135,6 +181,7 @@ def log_line(arguments: argparse.Namespace, scorer: Scorer, evaluation: Evaluati
         "part": (arguments.part or DEFAULT_PART) if arguments.split else None,
         "per_relation": arguments.per_relation,
         "seed": arguments.seed if arguments.per_relation else None,
+        "threads": arguments.threads,
         **figures(evaluation, scorer, arguments.per_class),
     }
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from zsre.relations.equivalents import Overlap
+from zsre.relations.metrics import ClassificationReport, confusable_relations, confusion_pairs
 from zsre.runner.evaluate import Evaluation, some
 from zsre.runner.scorer import Scorer
+
+#: Rows of a table of confusions.
+SHOWN: Final = 10
+#: Confusions in a line of the log: all that 16 relations can have, the worst of more.
+LOGGED: Final = 240
+_NUMBERS: Final = frozenset({"precision", "recall", "F1", "pairs", "share", "1st as 2nd", "2nd as 1st"})
 
 
 def show(console: Console, evaluation: Evaluation, scorer: Scorer, per_class: bool) -> None:
@@ -20,6 +27,7 @@ def show(console: Console, evaluation: Evaluation, scorer: Scorer, per_class: bo
     _line(console, f"{scorer.name}: {evaluation.pairs:,} pairs, each classified among {len(relations)} relations")
     for line in passed_lines(evaluation):
         _line(console, f"  {line}")
+    _line(console, f"  {speed_line(evaluation, scorer)}")
     console.print()
     paper = (report.paper_precision, report.paper_recall, report.paper_f1)
     table = _table("", "precision", "recall", "F1")
@@ -30,6 +38,7 @@ def show(console: Console, evaluation: Evaluation, scorer: Scorer, per_class: bo
     if per_class:
         console.print(_class_table(evaluation))
         console.print()
+        _show_confusions(console, evaluation)
     for line in seen_lines(evaluation, scorer):
         _line(console, line)
 
@@ -39,6 +48,7 @@ def passed_lines(evaluation: Evaluation) -> list[str]:
     passed = evaluation.passed
     counts = {
         "pairs that the model cannot read": evaluation.left_out,
+        f"pairs in sentences of the training data ({', '.join(passed.training_data)})": passed.shared,
         "pairs beyond --per-relation": passed.beyond,
         "pairs that state several relations": passed.several,
         "pairs that state no relation": passed.unrelated,
@@ -50,19 +60,34 @@ def passed_lines(evaluation: Evaluation) -> list[str]:
     return lines
 
 
+def speed_line(evaluation: Evaluation, scorer: Scorer) -> str:
+    """Say how fast the pairs were scored, and on what, where the model says so."""
+    device = _device(scorer)
+    where = f" on {device}" if device else ""
+    return f"scored in {evaluation.seconds:,.1f} s{where}: {evaluation.pairs_per_second:,.0f} pairs a second"
+
+
 def seen_lines(evaluation: Evaluation, scorer: Scorer) -> list[str]:
-    """Say what the model was trained on, and which of the measured relations it had seen."""
-    overlap, total = evaluation.overlap, len(evaluation.relations)
-    unseen = total - len(overlap.same)
-    trained = f"trained on {', '.join(scorer.seen_data) or 'data that it does not name'}"
-    lines = [f"{trained}: {len(scorer.seen_relations)} relations", f"zero-shot: {unseen} of {total} relations"]
+    """Say what the model was trained on, and which of the measured relations and sentences it had seen."""
+    overlap, ids = evaluation.overlap, evaluation.relations.ids
+    source = ", ".join(scorer.seen_data) or "data that it does not name"
+    zero_shot = f"zero-shot, so not trained on under any name: {_unseen(overlap, ids)} of {len(ids)} relations"
+    if missing := frozenset(evaluation.without_pairs):
+        stated = [relation for relation in ids if relation not in missing]
+        zero_shot += f"; {_unseen(overlap, stated)} of the {len(stated)} that pairs state"
+    lines = [f"the model was trained on {len(scorer.seen_relations)} relations of {source}", zero_shot]
     for what, found in (
-        ("seen in training", sorted(overlap.identical)),
-        ("seen under another name", _pointers(seen_by_other_name(overlap))),
-        ("close in meaning to one seen", _pointers(overlap.near)),
+        ("not zero-shot, trained on", dict.fromkeys(sorted(overlap.identical), "")),
+        ("not zero-shot, trained on under another name", _pointers("as", seen_by_other_name(overlap))),
+        ("zero-shot, but close in meaning to one trained on", _pointers("close to", overlap.near)),
     ):
         if found:
-            lines.append(f"  {what} ({len(found)}): {some(found)}")
+            named = [f"{_named(evaluation, relation)}{pointer}" for relation, pointer in found.items()]
+            lines.append(f"  {what} ({len(found)}): {some(named, separator='; ')}")
+    if evaluation.passed.training_data:
+        lines.append(f"measured on no sentence of the training data ({', '.join(evaluation.passed.training_data)})")
+    else:
+        lines.append("measured sentences may have been trained on; --training-data FILE leaves such sentences out")
     return lines
 
 
@@ -76,7 +101,9 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
         "relations": len(evaluation.relations),
         "pairs": evaluation.pairs,
         "left_out": evaluation.left_out,
+        "training_data": list(passed.training_data),
         "passed": {
+            "shared": passed.shared,
             "beyond": passed.beyond,
             "several": passed.several,
             "unrelated": passed.unrelated,
@@ -90,9 +117,17 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
         "seen": sorted(overlap.identical),
         "seen_by_other_name": {key: list(ids) for key, ids in seen_by_other_name(overlap).items()},
         "near": {key: list(ids) for key, ids in overlap.near.items()},
+        "device": _device(scorer),
+        "seconds": round(evaluation.seconds, 3),
+        "pairs_per_second": round(evaluation.pairs_per_second, 1),
     }
-    if per_class:
-        line["per_class"] = {
+    return line | class_figures(report) if per_class else line
+
+
+def class_figures(report: ClassificationReport) -> dict[str, Any]:
+    """Return what is logged of each relation, and of which were taken for which; shares are in percent."""
+    return {
+        "per_class": {
             relation: {
                 "precision": round(100 * scores.precision, 2),
                 "recall": round(100 * scores.recall, 2),
@@ -100,8 +135,16 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
                 "pairs": scores.support,
             }
             for relation, scores in report.relations.items()
-        }
-    return line
+        },
+        "confusion_pairs": [
+            [each.stated, each.given, each.count, round(100 * each.share, 2)]
+            for each in confusion_pairs(report)[:LOGGED]
+        ],
+        "confusable": [
+            [each.first, each.second, each.count, round(100 * each.share, 2)]
+            for each in confusable_relations(report)[:SHOWN]
+        ],
+    }
 
 
 def seen_by_other_name(overlap: Overlap) -> dict[str, tuple[str, ...]]:
@@ -123,10 +166,34 @@ def _class_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def _show_confusions(console: Console, evaluation: Evaluation) -> None:
+    """Print the most frequent confusions, and the relations that are told apart worst."""
+    confusions = confusion_pairs(evaluation.report)
+    if not confusions:
+        return
+    frequent = _table("stated", "given instead", "pairs", "share")
+    for each in confusions[:SHOWN]:
+        relations = (Text(_named(evaluation, relation)) for relation in (each.stated, each.given))
+        frequent.add_row(*relations, f"{each.count:,}", _percent(each.share))
+    confusable = confusable_relations(evaluation.report)
+    worst = _table("relation", "and", "1st as 2nd", "2nd as 1st", "share")
+    for couple in confusable[:SHOWN]:
+        relations = (Text(_named(evaluation, relation)) for relation in (couple.first, couple.second))
+        counts = (f"{couple.first_as_second:,}", f"{couple.second_as_first:,}")
+        worst.add_row(*relations, *counts, _percent(couple.share))
+    for title, table, total in (
+        ("most frequent confusions", frequent, len(confusions)),
+        ("most confusable relations", worst, len(confusable)),
+    ):
+        _line(console, f"{title}, {min(SHOWN, total)} of {total:,}")
+        console.print(table)
+        console.print()
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        number = column in ("precision", "recall", "F1", "pairs")
+        number = column in _NUMBERS
         table.add_column(column, justify="right" if number else "left", no_wrap=number)
     return table
 
@@ -140,5 +207,20 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def _pointers(ids: Mapping[str, tuple[str, ...]]) -> list[str]:
-    return [f"{relation} ({'/'.join(seen)})" for relation, seen in ids.items()]
+def _named(evaluation: Evaluation, relation: str) -> str:
+    name = evaluation.relations[relation].name
+    return relation if name == relation else f"{relation} {name}"
+
+
+def _unseen(overlap: Overlap, ids: Sequence[str]) -> int:
+    return sum(relation not in overlap.same for relation in ids)
+
+
+def _pointers(what: str, ids: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    return {relation: f" ({what} {'/'.join(seen)})" for relation, seen in ids.items()}
+
+
+def _device(scorer: Scorer) -> str | None:
+    """Return what a model runs on, where it says so: an exported one does."""
+    device: str | None = getattr(scorer.model, "device", None)
+    return device

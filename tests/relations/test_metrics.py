@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from zsre.relations.errors import DataError
-from zsre.relations.metrics import classification_report, expected_calibration_error, precision_recall_f1
+from zsre.relations.metrics import (
+    Confusable,
+    Confusion,
+    classification_report,
+    confusable_relations,
+    confusion_pairs,
+    expected_calibration_error,
+    precision_recall_f1,
+)
 
 LABELS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde")), min_size=1, max_size=40)
 
@@ -39,6 +47,46 @@ def test_class_predicted_but_not_in_gold_costs_precision_only() -> None:
     assert report.paper_precision == pytest.approx(0.5)
     assert report.paper_recall == pytest.approx(0.5)
     assert report.relations["x"].support == 0
+
+
+def test_confusions_are_the_wrong_cells_with_the_most_frequent_first() -> None:
+    gold, predicted = "aaaaabbbcc", "abbbxaabaa"
+    assert confusion_pairs(classification_report(list(gold), list(predicted))) == [
+        Confusion("a", "b", 3, 0.6),
+        # As many pairs, but all that c has, so it comes before b's.
+        Confusion("c", "a", 2, 1.0),
+        Confusion("b", "a", 2, pytest.approx(2 / 3)),
+        Confusion("a", "x", 1, 0.2),
+    ]
+
+
+def test_confusable_relations_are_ranked_by_the_share_of_both_that_was_swapped() -> None:
+    gold, predicted = "aaaaabbbcc", "abbbxaabaa"
+    found = confusable_relations(classification_report(list(gold), list(predicted)))
+    # x is stated by no pair, so a's pairs alone are looked at.
+    assert found == [
+        Confusable("a", "b", 3, 2, pytest.approx(5 / 8)),
+        Confusable("a", "c", 0, 2, pytest.approx(2 / 7)),
+        Confusable("a", "x", 1, 0, pytest.approx(1 / 5)),
+    ]
+    assert [each.count for each in found] == [5, 2, 1]
+
+
+@given(LABELS)
+def test_every_error_is_one_confusion_and_counted_once_for_its_two_relations(pairs: list[tuple[str, str]]) -> None:
+    report = classification_report([g for g, _ in pairs], [p for _, p in pairs])
+    wrong = sum(g != p for g, p in pairs)
+    confusions, confusable = confusion_pairs(report), confusable_relations(report)
+    assert sum(each.count for each in confusions) == sum(each.count for each in confusable) == wrong
+    for each in confusable:
+        supports = report.relations[each.first].support + report.relations[each.second].support
+        assert each.first < each.second and each.share == pytest.approx(each.count / supports) and each.share <= 1
+    assert [each.share for each in confusable] == sorted((each.share for each in confusable), reverse=True)
+
+
+def test_nothing_is_confused_where_all_is_right() -> None:
+    report = classification_report(["a", "b"], ["a", "b"])
+    assert confusion_pairs(report) == confusable_relations(report) == []
 
 
 def test_nothing_to_measure_is_said() -> None:

@@ -24,6 +24,8 @@ relations:
   - {id: P26, name: spouse, description: the person this person married}
   - {id: P19, name: place of birth, description: where this person was born}
 """
+#: What no two measurements have in common.
+TIMES = ("seconds", "pairs_per_second")
 TEXTS = {"P112": "Acme was founded by Ann.", "P26": "Ann once married Bob.", "P19": "Bob was born in Rome."}
 
 
@@ -75,7 +77,9 @@ def never(*arguments: object) -> Scorer:
 def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     said = capsys.readouterr()
-    assert [line.rstrip() for line in said.out.splitlines()] == [
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert re.fullmatch(r"  scored in \d+\.\d s on CPU: [\d,]+ pairs a second", lines.pop(2))
+    assert lines == [
         "fake: 31 pairs, each classified among 3 relations",
         "  not measured: 1 pairs that state no relation",
         "",
@@ -83,9 +87,10 @@ def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
         "macro, as in the paper            96.97   96.97  96.97",
         "macro F1, as in scikit-learn                     96.83",
         "",
-        "trained on some: 1 relations",
-        "zero-shot: 2 of 3 relations",
-        "  seen in training (1): P26",
+        "the model was trained on 1 relations of some",
+        "zero-shot, so not trained on under any name: 2 of 3 relations",
+        "  not zero-shot, trained on (1): P26 spouse",
+        "measured sentences may have been trained on; --training-data FILE leaves such sentences out",
     ]
     assert said.err == "", "progress is for terminals"
 
@@ -106,6 +111,8 @@ def test_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     }  # fmt: skip
     assert found | expected == found
     assert set(found["per_class"]) == {"P26", "P19"}
+    assert (found["device"], found["threads"], found["training_data"]) == ("CPU", None, [])
+    assert found["seconds"] >= 0 and found["pairs_per_second"] > 0
 
 
 def test_progress_on_a_terminal_leaves_the_output_alone(
@@ -160,11 +167,53 @@ def test_a_sample_gives_the_same_figures_again(capsys: pytest.CaptureFixture[str
     lines = []
     for seed in (1, 1, 2, 3, 4, 5):
         assert run("--json", "--per-relation", "5", "--seed", str(seed)) == 0
-        lines.append({**json.loads(capsys.readouterr().out), "date": "", "seed": 0})
+        lines.append({**json.loads(capsys.readouterr().out), **dict.fromkeys(("date", "seed", *TIMES))})
     assert lines[0] == lines[1]
     assert {line["pairs"] for line in lines} == {15}
     assert {line["passed"]["beyond"] for line in lines} == {16}
     assert len({line["f1"] for line in lines}) == 2, "the pair that the model gets wrong is in some samples only"
+
+
+def write_training(name: str, *stated: tuple[str, str]) -> None:
+    Path(name).write_bytes(jsonl(record(number, text, relation) for number, (text, relation) in enumerate(stated)))
+
+
+def test_sentences_of_the_training_data_are_left_out_before_the_draw(capsys: pytest.CaptureFixture[str]) -> None:
+    """The model has seen P26 alone, so a sentence that states another relation was not trained on."""
+    write_training("a.jsonl", (f"1 {TEXTS['P19']}".upper(), "P26"), (f"2 {TEXTS['P19']}", "P19"))
+    write_training("b.jsonl", (f"3  {TEXTS['P19']}", "P26"))
+    training = ("--training-data", "a.jsonl", "--training-data", "b.jsonl", "--training-format", "zsre")
+    assert run(*training, "--json", "--per-relation", "8", "--log", "log.jsonl") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["training_data"], found["passed"]["shared"]) == (["a.jsonl", "b.jsonl"], 2)
+    assert (found["pairs"], found["passed"]["beyond"]) == (24, 31 - 2 - 24)
+    assert run(*training) == 0
+    assert "  not measured: 2 pairs in sentences of the training data (a.jsonl, b.jsonl)\n" in capsys.readouterr().out
+
+
+def test_the_measured_file_may_be_training_data_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only sentences that state the one seen relation, or none, were trained on; all pairs of P26 are among them."""
+    assert run("--training-data", "data.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["pairs"], found["passed"]["shared"], found["without_pairs"]) == (20, 11, ["P26"])
+
+
+def test_a_file_that_the_model_was_not_trained_on_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_training("a.jsonl", (TEXTS["P26"], "P26"))
+    write_training("b.jsonl", (TEXTS["P19"], "P19"))
+    assert refused(capsys, "--training-data", "a.jsonl", "--training-data", "b.jsonl", "--log", "log.jsonl") == (
+        "--training-data b.jsonl: no sentence states one of the 1 relations that fake was trained on (P26); give the "
+        "files that it was trained on"
+    )
+    assert Path("log.jsonl").read_text(encoding="utf-8") == ""
+
+
+def test_data_whose_every_sentence_was_trained_on(capsys: pytest.CaptureFixture[str]) -> None:
+    write_training("data.jsonl", (TEXTS["P26"], "P26"))
+    assert refused(capsys, "--training-data", "data.jsonl") == (
+        "all 1 pairs that could be measured stand in sentences of the training data (data.jsonl); measure on other "
+        "data, or without --training-data"
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,6 +221,19 @@ def test_a_sample_gives_the_same_figures_again(capsys: pytest.CaptureFixture[str
     [
         (["--per-relation", "0"], "--per-relation 0: must be at least 1"),
         (["--threads", "-1"], "--threads -1: must be at least 1"),
+        (
+            ["--training-format", "fewrel"],
+            "--training-format fewrel: is the format of training data, and there is none: give --training-data FILE",
+        ),
+        (["--training-data", "none.jsonl"], "none.jsonl: there is no such file; check the path"),
+        (
+            ["--training-data", "relations.yaml"],
+            "relations.yaml: is in no format that is known here; name its format with --training-format (zsre",
+        ),
+        (
+            ["--training-data", "data.jsonl", "--training-format", "csv"],
+            '--training-format: there is no format "csv"; give one of zsre, fewrel',
+        ),
         (["--part", "eval"], "--part eval: is a part of a split, and there is none: give --split FILE"),
         (["--relations", "none.yaml"], "none.yaml: "),
         (["--relations", "none.json"], "none.json: there is no such file; check the path"),
@@ -287,5 +349,7 @@ def test_a_run_directory_has_the_figures_of_its_export(
     for line in (exported, run):
         assert (line["pairs"], line["relations"], line["seen"]) == (240, 6, ["author", "born", "crosses", "founder"])
         assert line["seen_data"] == ["labelled"]
-    assert {**exported, "date": "", "fingerprint": ""} == {**run, "date": "", "fingerprint": ""}
+    alone = dict.fromkeys(("date", "fingerprint", "device", *TIMES))
+    assert {**exported, **alone} == {**run, **alone}
+    assert exported["confusion_pairs"] and exported["confusable"], "confusions are logged for both"
     assert sum(scores["f1"] > 0 for scores in exported["per_class"].values()) > 2, "it tells some of them apart"

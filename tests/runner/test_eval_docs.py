@@ -53,7 +53,9 @@ def test_every_field_of_the_log_is_described(
 ) -> None:
     """The line of data and the command of the page are used as they stand there."""
     (line,) = re.findall(r"^```json\n(.+)\n```", section(PAGE, "Data"), re.MULTILINE)
-    (command,) = re.findall(r"^\$ zsre-eval (.+)$", PAGE, re.MULTILINE)
+    command, *others = re.findall(r"^\$ zsre-eval (.+)$", PAGE, re.MULTILINE)
+    for other in others:
+        eval_cli.parser().parse_args(other.split())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(eval_cli, "load_scorer", fake_scorer)
     Path("labelled.jsonl").write_text(line + "\n", encoding="utf-8")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
 from tests.runner.fakes import CALIBRATION, RELATIONS, FakeEngine
@@ -19,8 +21,11 @@ from zsre.runner.evaluate import (
     evaluate,
     joined,
     sample_per_relation,
+    sentence_key,
     single_relation_pairs,
     some,
+    trained_sentences,
+    without_shared,
 )
 from zsre.runner.scorer import Scorer
 
@@ -68,6 +73,44 @@ def test_pairs_of_one_measured_relation_are_examples_and_the_rest_is_counted() -
     assert found[0][0].mentions == data[0].mentions
     assert passed == Passed(unrelated=3, several=2, other=Counter(P999=2, P998=1))
     assert sum(len(each.pairs) for each in data) == len(found) + 3 + 2 + 3, "they add up"
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        'Acme (Ltd.) was founded by Ann\'s "Trust" in 1973.',
+        "Acme ( Ltd . ) was founded by Ann 's `` Trust '' in 1973 .",
+        "acme (ltd.) was founded by ann’s “trust” in 1973",
+        "Ａcme\u00a0(Ltd.) was founded by Ann's Trust in 1973.",
+    ],
+)
+def test_a_sentence_is_the_same_however_a_data_set_writes_it(copy: str) -> None:
+    assert sentence_key(copy) == sentence_key('Acme (Ltd.) was founded by Ann\'s "Trust" in 1973.')
+
+
+def test_other_sentences_are_not_the_same() -> None:
+    different = ["Ann was born in 1973.", "Ann was born in 1974.", "Ann was born in 1973, and Bob.", "?", "!", "(Ann)"]
+    assert len({sentence_key(text) for text in different}) == len(different)
+
+
+def test_sentences_count_as_trained_on_where_training_could_use_them() -> None:
+    data = [
+        sentence("one two", {"P26"}),
+        sentence("six ten", {"P19"}, {"P26", "P112"}),
+        sentence("may be a negative", {"P19"}, set()),
+        sentence("held out", {"P19"}, {"P112"}),
+        sentence("no pair"),
+    ]
+    assert trained_sentences(data, ("P26",)) == {
+        sentence_key(text) for text in ("one two", "six ten", "may be a negative")
+    }
+
+
+def test_pairs_in_sentences_of_the_training_data_are_counted_and_left_out() -> None:
+    given, passed = examples(), Passed()
+    found = list(without_shared(given, {sentence_key("ANN married Bob , they say ."), sentence_key("other")}, passed))
+    assert found == [each for each in given if each[0].text != MARRIED]
+    assert passed == Passed(shared=3)
 
 
 def drawn(given: list[Example], per_relation: int, seed: int) -> list[Example]:
@@ -120,6 +163,40 @@ def test_figures_are_those_of_the_predictions() -> None:
     )
 
 
+def test_encoding_and_comparing_are_timed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every part takes a time of its own on a clock that only they move."""
+    clock = 0.0
+
+    def spend(seconds: float) -> None:
+        nonlocal clock
+        clock += seconds
+
+    class Slow(FakeEngine):
+        def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
+            spend(100 if not self.batches else len(sentences))
+            return super().encode(sentences)
+
+        def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
+            spend(1000)
+            return super().relation_vectors(relations)
+
+    def slowly_read() -> Iterator[Example]:
+        for each in examples():
+            spend(10_000)
+            yield each
+
+    monkeypatch.setattr(evaluate_module, "CHUNK", 3)
+    monkeypatch.setattr(evaluate_module, "perf_counter", lambda: clock)
+    found = measured(slowly_read(), Slow(reach=20))
+    assert (found.seconds, found.pairs) == (8, 5), "three of the eight pairs cannot be read"
+    assert found.pairs_per_second == pytest.approx(5 / 8)
+
+
+def test_a_clock_that_did_not_move_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate_module, "perf_counter", lambda: 0.0)
+    assert measured(examples()).pairs_per_second > 0
+
+
 def test_only_the_given_relations_are_chosen_among() -> None:
     few = RelationSet((RELATIONS["P26"], RELATIONS["P19"]))
     found = evaluate(scorer(), examples([(FOUNDED, "P26"), (BORN, "P19")]), few, Passed())
@@ -136,7 +213,7 @@ def test_the_size_of_a_chunk_changes_no_figure(size: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(evaluate_module, "CHUNK", size)
     engine, told = FakeEngine(reach=20), list[int]()
     found = evaluate(scorer(engine), iter(examples()), RELATIONS, Passed(), told.append)
-    assert len(engine.batches) == len(told) == -(-8 // size)
+    assert len(engine.batches[1:]) == len(told) == -(-8 // size), "and a first run that isn't timed"
     assert told[-1] == 8
     assert told == sorted(told)
     whole = measured(examples(), FakeEngine(reach=20))
@@ -197,6 +274,13 @@ def test_data_without_a_relation() -> None:
     )
 
 
+def test_data_whose_every_sentence_was_trained_on() -> None:
+    assert refusal([], Passed(shared=1234, training_data=("a.json", "b.json"), other=Counter(P1=1))) == (
+        "all 1,234 pairs that could be measured stand in sentences of the training data (a.json, b.json); measure on "
+        "other data, or without --training-data"
+    )
+
+
 def test_data_that_the_model_cannot_read() -> None:
     assert refusal(examples(), Passed(), FakeEngine(reach=1)) == (
         "the model can read none of the 8 pairs: their mentions lie further apart than it reads, or have no token "
@@ -208,6 +292,7 @@ def test_a_message_shows_some_ids() -> None:
     assert some(["a", "b"]) == "a, b"
     assert some(list("abcdefgh")) == "a, b, c, d, e, f, g, h"
     assert some(list("abcdefghi")) == "a, b, c, d, e, f, g, h, …"
+    assert some(["a", "b", "c"], limit=2, separator="; ") == "a; b; …"
 
 
 def test_vectors_are_all_that_is_asked_of_a_model() -> None:
