@@ -22,6 +22,8 @@ from zsre.trainer.validate import encode_pairs
 class RunModel:
     """A run's torch model, encoding as an exported file does."""
 
+    device = "CPU"
+
     def __init__(self, run: TrainedRun) -> None:
         self.run = run
         self.relations = RelationEncoder(run.config.relation_encoder_name)

@@ -61,10 +61,9 @@ def passed_lines(evaluation: Evaluation) -> list[str]:
 
 
 def speed_line(evaluation: Evaluation, scorer: Scorer) -> str:
-    """Say how fast the pairs were scored, and on what, where the model says so."""
-    device = _device(scorer)
-    where = f" on {device}" if device else ""
-    return f"scored in {evaluation.seconds:,.1f} s{where}: {evaluation.pairs_per_second:,.0f} pairs a second"
+    """Say how fast the pairs were scored, and on what."""
+    rate = f"{evaluation.pairs_per_second:,.0f} pairs a second"
+    return f"scored in {evaluation.seconds:,.1f} s on {scorer.model.device}: {rate}"
 
 
 def seen_lines(evaluation: Evaluation, scorer: Scorer) -> list[str]:
@@ -117,7 +116,7 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
         "seen": sorted(overlap.identical),
         "seen_by_other_name": {key: list(ids) for key, ids in seen_by_other_name(overlap).items()},
         "near": {key: list(ids) for key, ids in overlap.near.items()},
-        "device": _device(scorer),
+        "device": scorer.model.device,
         "seconds": round(evaluation.seconds, 3),
         "pairs_per_second": round(evaluation.pairs_per_second, 1),
     }
@@ -218,9 +217,3 @@ def _unseen(overlap: Overlap, ids: Sequence[str]) -> int:
 
 def _pointers(what: str, ids: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return {relation: f" ({what} {'/'.join(seen)})" for relation, seen in ids.items()}
-
-
-def _device(scorer: Scorer) -> str | None:
-    """Return what a model runs on, where it says so: an exported one does."""
-    device: str | None = getattr(scorer.model, "device", None)
-    return device

@@ -23,6 +23,11 @@ SCORERS = "zsre.scorers"
 class Encodes(Protocol):
     """Turns sentences and relations into vectors whose dot product is a score."""
 
+    @property
+    def device(self) -> str:
+        """Return what it runs on, in a word."""
+        ...
+
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences."""
         ...

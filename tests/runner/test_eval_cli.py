@@ -349,7 +349,7 @@ def test_a_run_directory_has_the_figures_of_its_export(
     for line in (exported, run):
         assert (line["pairs"], line["relations"], line["seen"]) == (240, 6, ["author", "born", "crosses", "founder"])
         assert line["seen_data"] == ["labelled"]
-    alone = dict.fromkeys(("date", "fingerprint", "device", *TIMES))
+    alone = dict.fromkeys(("date", "fingerprint", *TIMES))
     assert {**exported, **alone} == {**run, **alone}
     assert exported["confusion_pairs"] and exported["confusable"], "confusions are logged for both"
     assert sum(scores["f1"] > 0 for scores in exported["per_class"].values()) > 2, "it tells some of them apart"

@@ -13,7 +13,6 @@ from zsre.relations.relation import Relation, RelationSet
 from zsre.runner import eval_report
 from zsre.runner.eval_report import LOGGED, class_figures, figures, show
 from zsre.runner.evaluate import Evaluation, Passed, evaluate
-from zsre.runner.scorer import Encodes, Scorer
 
 RELATIONS = RelationSet(
     (
@@ -56,22 +55,6 @@ def test_what_a_person_sees() -> None:
         "zero-shot, so not trained on under any name: 5 of 5 relations; 2 of the 2 that pairs state",
         "measured sentences may have been trained on; --training-data FILE leaves such sentences out",
     ]
-
-
-def test_a_model_that_does_not_say_what_it_runs_on() -> None:
-    @dataclasses.dataclass
-    class Silent:
-        model: Encodes
-
-        def __getattr__(self, name: str) -> object:
-            if name == "device":
-                raise AttributeError(name)
-            return getattr(self.model, name)
-
-    plain = scorer()
-    silent: Scorer = dataclasses.replace(plain, model=Silent(plain.model))
-    assert eval_report.speed_line(evaluation(), silent) == "scored in 0.2 s: 40 pairs a second"
-    assert figures(evaluation(), silent)["device"] is None
 
 
 def test_sentences_of_the_training_data_that_were_left_out_are_said() -> None:
