@@ -31,7 +31,10 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog=PROGRAM, description="Fit SDZRE on labelled sentences and write a run directory."
     )
-    command.add_argument("config", nargs="?", type=Path, help="configuration file (default: zsre-train.yaml)")
+    command.add_argument(
+        "config", nargs="*", type=Path, metavar="CONFIG",
+        help="configuration files, of which later ones override earlier ones (default: zsre-train.yaml)",
+    )  # fmt: skip
     command.add_argument("-o", "--output", type=Path, help="run directory (default: runs/<name of the configuration>)")
     command.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run")
     command.add_argument(
@@ -46,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/training.md for what each code means."""
-    arguments = parser().parse_args(argv)
+    # Intermixed, so that a second file may follow a flag.
+    arguments = parser().parse_intermixed_args(argv)
     logging.basicConfig(
         level=logging.WARNING if arguments.quiet else logging.INFO, format="%(message)s", stream=sys.stderr
     )
@@ -109,24 +113,24 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         if arguments.config or arguments.set or arguments.output:
             raise UsageError("--resume goes on with the run's own configuration; leave the others out")
         return
-    path: Path = arguments.config or DEFAULT_CONFIG
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; give a configuration in it, or --resume {path} if it is a run")
-    if not path.exists():
-        problem = f"{path}: no such file" if arguments.config else f"there is no {path} here"
-        raise ConfigError(
-            f"{problem}; give a configuration, as in {PROGRAM} configs/fewrel.yaml (see docs/training.md)"
-        )
+    for path in arguments.config or [DEFAULT_CONFIG]:
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a folder; give a configuration in it, or --resume {path} if it is a run")
+        if not path.exists():
+            problem = f"{path}: no such file" if arguments.config else f"there is no {path} here"
+            raise ConfigError(
+                f"{problem}; give a configuration, as in {PROGRAM} configs/profiles/cpu.yaml (see docs/training.md)"
+            )
 
 
 def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
     """Return the configuration and the directory of the run to start or to go on with."""
     from zsre.trainer.checkpoint import read_run_config
-    from zsre.trainer.config import read_config
+    from zsre.trainer.config import read_configs
 
     if arguments.resume:
         return read_run_config(arguments.resume), arguments.resume
-    config = read_config(arguments.config or DEFAULT_CONFIG, tuple(arguments.set))
+    config = read_configs(arguments.config or [DEFAULT_CONFIG], arguments.set)
     return config, arguments.output or Path("runs") / config.name
 
 

@@ -1,4 +1,4 @@
-"""The training configuration: one YAML file, checked whole before anything is loaded."""
+"""The training configuration: YAML, of one file or several, checked whole before anything is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from zsre.relations.errors import ConfigError
-from zsre.relations.problems import SHOWN_PROBLEMS, shorten
+from zsre.relations.problems import SHOWN_PROBLEMS
+from zsre.trainer.config_layers import ConfigLayers
 from zsre.trainer.fields import (
     STRICT,
     UNKNOWN_FIELD,
@@ -159,35 +160,30 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
 
-#: The values that ``--set`` gave, in the order of the flags: the path of what each brought in, and the flag.
-Overrides = Sequence[tuple[tuple[str, ...], str]]
+def read_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read one configuration file, as `read_configs` does."""
+    return read_configs((path,), overrides)
 
 
-def read_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
-    """Read a configuration file; ``overrides`` such as ``optim.epochs=2`` are YAML values set on top.
+def read_configs(paths: Sequence[Path], overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a configuration file and those on top of it; ``overrides`` are YAML values, as in ``optim.epochs=2``.
 
-    Raises ConfigError naming the file or the override, the field, the value and the nearest field that exists.
+    Of a later file, groups of fields merge with what was there, lists and values replace it. Raises ConfigError
+    naming the file or the override, the field, the value and the nearest field that exists.
     """
-    data = _read_yaml(path)
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping with at least 'data' (found {found(data)})")
-    if "relations" in data and "data" not in data:
-        raise ConfigError(
-            f"{path}: is a relations file, which zsre-extract takes; give zsre-train a configuration, which begins "
-            "with the labelled files to train on, data: [{path: …}]: see configs/ and docs/training.md"
-        )
-    return parse_config(data, str(path), [_override(data, override) for override in overrides])
+    layers = ConfigLayers()
+    for path in paths:
+        layers.add_file(_read_mapping(path, "with at least 'data'" if path == paths[0] else "of fields"), str(path))
+    for override in overrides:
+        layers.add_flag(override)
+    return _check(layers, str(paths[0]))
 
 
-def parse_config(data: dict[str, Any], place: str, overrides: Overrides = ()) -> TrainConfig:
-    """Check plain data; ``place`` begins each line of the error, unless one of the ``overrides`` is to blame."""
-    try:
-        return TypeAdapter(TrainConfig).validate_python(data)
-    except ValidationError as error:
-        lines = [_describe(dict(problem), place, overrides) for problem in error.errors()]
-        if len(lines) > SHOWN_PROBLEMS:
-            lines[SHOWN_PROBLEMS:] = [f"and {len(lines) - SHOWN_PROBLEMS} more"]
-        raise ConfigError("\n".join(lines)) from error
+def parse_config(data: dict[str, Any], place: str) -> TrainConfig:
+    """Check plain data; ``place`` begins each line of the error."""
+    layers = ConfigLayers()
+    layers.add_file(data, place)
+    return _check(layers, place)
 
 
 def find_data(path: str) -> Path:
@@ -199,6 +195,18 @@ def find_data(path: str) -> Path:
     if (root / path).exists():
         return root / path
     raise ConfigError(f"{path}: no such file, neither here nor under {root} (set ZSRE_DATA to the data folder)")
+
+
+def _read_mapping(path: Path, what: str) -> dict[str, Any]:
+    data = _read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a mapping {what} (found {found(data)})")
+    if "relations" in data and "data" not in data:
+        raise ConfigError(
+            f"{path}: is a relations file, which zsre-extract takes; give zsre-train a configuration, which begins "
+            "with the labelled files to train on, data: [{path: …}]: see configs/ and docs/training.md"
+        )
+    return data
 
 
 def _read_yaml(path: Path) -> object:
@@ -217,33 +225,21 @@ def _read_yaml(path: Path) -> object:
     return data
 
 
-def _override(data: dict[str, Any], override: str) -> tuple[tuple[str, ...], str]:
-    """Set one value; return the path of what it brought in (the field, or a group that was not there), and the flag."""
-    key, equals, text = override.partition("=")
-    flag = f"--set {cut(override)}"
-    if not equals:
-        raise ConfigError(f"{flag}: expected FIELD=VALUE, as in optim.epochs=2")
-    path = tuple(key.split("."))
-    brought = path
-    for depth, parent in enumerate(path[:-1], start=1):
-        if parent not in data:
-            brought = min(brought, path[:depth], key=len)
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"{flag}: {parent!r} is not a group of fields; set it as a whole, {parent}=VALUE")
+def _check(layers: ConfigLayers, place: str) -> TrainConfig:
+    """Return the configuration that the layers make; ``place`` is blamed for what none of them brought."""
     try:
-        data[path[-1]] = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{flag}: {shorten(text)} is not a YAML value") from error
-    return brought, flag
+        return TypeAdapter(TrainConfig).validate_python(layers.data)
+    except ValidationError as error:
+        lines = [_describe(dict(problem), layers.place_of(problem["loc"]) or place) for problem in error.errors()]
+        if len(lines) > SHOWN_PROBLEMS:
+            lines[SHOWN_PROBLEMS:] = [f"and {len(lines) - SHOWN_PROBLEMS} more"]
+        raise ConfigError("\n".join(lines)) from error
 
 
-def _describe(problem: Problem, place: str, overrides: Overrides) -> str:
+def _describe(problem: Problem, place: str) -> str:
     """Return the line that a person sees of a problem."""
     location = problem["loc"]
     where = ".".join(str(part) for part in location)
-    # Where two flags set the same, the last one counts.
-    place = next((flag for path, flag in reversed(overrides) if location[: len(path)] == path), place)
     if problem["type"] in UNKNOWN_FIELD:
         return f"{place}: unknown field {cut(where)!r}{_nearest(location)}"
     return f"{place}: {cut(where)}: {expectation(problem)}"

@@ -65,7 +65,7 @@ def test_the_bare_command_without_a_configuration(capsys: pytest.CaptureFixture[
     assert cli.main([]) == 2
     assert _error(capsys) == (
         "zsre-train: error: there is no zsre-train.yaml here; give a configuration, as in zsre-train "
-        "configs/fewrel.yaml (see docs/training.md)\n"
+        "configs/profiles/cpu.yaml (see docs/training.md)\n"
     )
 
 
@@ -171,6 +171,32 @@ def test_fields_can_be_set(written: Callable[..., str], place: Path) -> None:
     assert cli.main([name, "-o", "here", "--quiet", "--set", "seed=5", "--set", "name=mine"]) == 0
     config = yaml.safe_load((place / "here" / "config.yaml").read_text(encoding="utf-8"))
     assert (config["seed"], config["name"]) == (5, "mine")
+
+
+def test_later_files_override_earlier_ones_and_the_run_keeps_the_whole(
+    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = written("base.yaml", seed=3)
+    (place / "over.yaml").write_text("name: both\nmodel: {distiller: projection}\n", encoding="utf-8")
+    assert cli.main([base, "--quiet", "--set", "model.alpha=0.3", "over.yaml"]) == 0
+    config = yaml.safe_load((place / "runs" / "both" / "config.yaml").read_text(encoding="utf-8"))
+    expected = yaml.safe_load((place / base).read_text(encoding="utf-8"))
+    expected |= {"name": "both", "model": expected["model"] | {"distiller": "projection", "alpha": 0.3}}
+    assert config == expected and config["seed"] == 3
+
+
+def test_what_is_wrong_in_a_later_file_is_told_of_that_file(
+    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = written()
+    (place / "over.yaml").write_text("optim: {epoch: 2}\n", encoding="utf-8")
+    assert cli.main([base, "over.yaml"]) == 2
+    assert _error(capsys) == "zsre-train: error: over.yaml: unknown field 'optim.epoch': did you mean 'epochs'?\n"
+    assert cli.main([base, "other.yaml"]) == 2
+    assert _error(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
+    assert cli.main([base, str(place)]) == 2
+    assert "is a folder; give a configuration in it" in _error(capsys)
+    assert not (place / "runs").exists()
 
 
 def test_quiet_says_nothing(written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from zsre.relations.errors import ConfigError
-from zsre.trainer.config import DataConfig, TrainConfig, find_data, parse_config, read_config
+from zsre.trainer.config import DataConfig, TrainConfig, find_data, parse_config, read_config, read_configs
+from zsre.trainer.config_layers import ConfigLayers
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parents[2] / "configs"
+#: Those that are whole; tests/experiments has those that go on top.
+CONFIGS = {"shipped": "shipped.yaml", "fewrel-cpu": "profiles/cpu.yaml", "fewrel-paper": "profiles/paper.yaml"}
 PLAIN = "data: [{path: a.jsonl}]\n"
 
 
@@ -26,19 +29,15 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def test_there_are_configurations_to_check() -> None:
-    assert {path.name for path in CONFIGS} >= {"fewrel.yaml", "paper.yaml", "shipped.yaml"}
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_shipped_configurations_are_read(path: Path) -> None:
-    config = read_config(path)
-    assert config.data and config.name == path.stem
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shipped_configurations_are_read(name: str) -> None:
+    config = read_config(FOLDER / CONFIGS[name])
+    assert config.data and config.name == name
 
 
 def test_the_paper_s_settings() -> None:
     """Section 4.4, and α of eq. 26."""
-    config = read_config(next(path for path in CONFIGS if path.stem == "paper"))
+    config = read_config(FOLDER / CONFIGS["fewrel-paper"])
     assert (config.optim.learning_rate, config.optim.epochs, config.optim.batch_size) == (2e-6, 5, 32)
     assert (config.contrast.temperature, config.contrast.mask, config.contrast.cutoff) == (0.05, 0.15, 0.2)
     assert (config.contrast.views, config.ranking.negatives, config.ranking.scope) == (
@@ -236,6 +235,76 @@ def test_a_bad_value_is_blamed_on_the_flag_that_gave_it(
         read_config(path, tuple(overrides))
     assert str(caught.value).replace(str(path), "FILE").startswith(expected)
     assert len(str(caught.value).splitlines()) == 1
+
+
+class TestSeveralFiles:
+    BASE = PLAIN + "optim: {epochs: 3, batch_size: 8}\nheld_out: [P1, P2]\nsplit: a.json\nranking: {top_k: 0}\n"
+
+    @pytest.fixture
+    def read(self, tmp_path: Path) -> Callable[..., TrainConfig]:
+        """A function that writes files, named a.yaml, b.yaml and so on, and reads them as one configuration."""
+
+        def read(*texts: str, overrides: tuple[str, ...] = ()) -> TrainConfig:
+            paths = [tmp_path / f"{letter}.yaml" for letter in "abc"[: len(texts)]]
+            for path, text in zip(paths, texts, strict=True):
+                path.write_text(text, encoding="utf-8")
+            return read_configs(paths, overrides)
+
+        return read
+
+    def test_groups_merge_and_lists_and_values_replace(self, read: Callable[..., TrainConfig]) -> None:
+        over = "optim: {epochs: 5}\nheld_out: [P3]\nsplit: null\nranking: {top_k: 2}\nmodel: {alpha: 0.2}\n"
+        config = read(self.BASE, over, "optim: {warmup: 0.5}\ndata: [{path: c.jsonl}]\n")
+        assert (config.optim.epochs, config.optim.batch_size, config.optim.warmup) == (5, 8, 0.5)
+        assert (config.held_out, config.split, config.ranking.top_k) == (("P3",), None, 2)
+        assert (config.model.alpha, [source.path for source in config.data]) == (0.2, ["c.jsonl"])
+
+    def test_flags_come_last(self, read: Callable[..., TrainConfig]) -> None:
+        overrides = ("optim.epochs=7", "optim.warmup=0.3")
+        config = read(self.BASE, "optim: {epochs: 5}\nranking: {top_k: 1}\n", overrides=overrides)
+        assert (config.optim.epochs, config.optim.warmup, config.optim.batch_size) == (7, 0.3, 8)
+
+    def test_the_first_file_may_leave_out_what_a_later_one_has(self, read: Callable[..., TrainConfig]) -> None:
+        assert read("seed: 3\n", PLAIN).seed == 3
+
+    def test_what_is_on_top_leaves_the_files_below_alone(self, tmp_path: Path) -> None:
+        data = {"data": [{"path": "a"}], "optim": {"epochs": 3}}
+        layers = ConfigLayers()
+        layers.add_file(data, "below")
+        layers.add_file({"optim": {"epochs": 4}}, "above")
+        assert layers.data["optim"] == {"epochs": 4} and data["optim"] == {"epochs": 3}
+
+    @pytest.mark.parametrize(
+        ("over", "overrides", "expected"),
+        [
+            ("seed: 1\n", (), "a.yaml: ranking.top_k: expected more than 0 (found 0)"),
+            ("ranking: {top_k: -1}\n", (), "b.yaml: ranking.top_k: expected more than 0 (found -1)"),
+            ("ranking: {hard_margin: x}\n", (), "b.yaml: ranking.hard_margin: expected a number (found 'x')\n"
+             "a.yaml: ranking.top_k: expected more than 0 (found 0)"),
+            ("ranking: 3\n", (), "b.yaml: ranking: expected a mapping of fields to values (found 3)"),
+            ("ranking: {top_k: 1}\noptim: {epoch: 2}\n", (), "b.yaml: unknown field 'optim.epoch': did you mean 'ep"),
+            ("ranking: {top_k: 1}\noptm: {epoch: 2}\n", (), "b.yaml: unknown field 'optm': did you mean 'optim'?"),
+            ("ranking: {top_k: 1}\ndata: [{format: zsre}]\n", (), "b.yaml: data.0.path: missing"),
+            ("ranking: {top_k: -1}\n", ("ranking.top_k=-2",), "--set ranking.top_k=-2: ranking.top_k: expected more"),
+            ("- a list\n", (), "b.yaml: expected a mapping of fields (found ['a list'])"),
+            ("", (), "b.yaml: expected a mapping of fields (found nothing)"),
+            ("relations: []\n", (), "b.yaml: is a relations file, which zsre-extract takes; give zsre-train a conf"),
+            ("a: [\n", (), "b.yaml, line 2: not YAML: "),
+        ],
+    )  # fmt: skip
+    def test_what_is_wrong_is_blamed_on_the_file_that_brought_it(
+        self, read: Callable[..., TrainConfig], tmp_path: Path, over: str, overrides: tuple[str, ...], expected: str
+    ) -> None:
+        with pytest.raises(ConfigError) as caught:
+            read(self.BASE, over, overrides=overrides)
+        assert str(caught.value).replace(f"{tmp_path}/", "").startswith(expected)
+
+    def test_what_none_of_them_has_is_missing_in_the_first(
+        self, read: Callable[..., TrainConfig], tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError) as caught:
+            read("seed: 1\n", "seed: 2\n")
+        assert str(caught.value) == f"{tmp_path / 'a.yaml'}: data: missing"
 
 
 def test_data_is_found_as_given_or_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def _value(config: TrainConfig, name: str) -> object:
 
 
 def test_the_settings_are_those_of_the_paper_s_configuration() -> None:
-    config = read_config(ROOT / "configs" / "paper.yaml")
+    config = read_config(ROOT / "configs" / "profiles" / "paper.yaml")
     named = FIELD.findall(section(PAGE, "Settings"))
     assert len(named) > 10
     for name, value in named:
@@ -74,7 +74,7 @@ def test_the_settings_are_those_of_the_paper_s_configuration() -> None:
 
 
 def test_what_goes_beyond_the_paper_is_off_in_its_configuration() -> None:
-    config = read_config(ROOT / "configs" / "paper.yaml")
+    config = read_config(ROOT / "configs" / "profiles" / "paper.yaml")
     named = [(name, value) for name, value in FIELD.findall(section(PAGE, "Beyond the paper")) if value]
     assert len(named) == 3
     for name, value in named:

@@ -10,16 +10,18 @@ from types import ModuleType
 import pytest
 import yaml
 
+from experiments import __main__ as experiments_cli
+from experiments.plan import GROUPS
 from tests.runner.pages import first_cells, read_page, section
 from zsre.exporter import cli as export_cli
 from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.relations.readers import FORMATS, find_format
 from zsre.trainer import cli as train_cli
-from zsre.trainer.config import TrainConfig, find_data, parse_config, read_config
+from zsre.trainer.config import TrainConfig, find_data, parse_config, read_configs
 
 PAGE = read_page("training.md")
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_every_field_is_described() -> None:
@@ -31,9 +33,12 @@ def test_the_shortest_configuration_is_one() -> None:
     assert parse_config(yaml.safe_load(text), "page").data[0].path == "labelled.jsonl"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_file_that_a_configuration_needs_is_described(path: Path) -> None:
-    config = read_config(path)
+@pytest.mark.parametrize(
+    "names",
+    ["shipped", *(f"profiles/{name}{top}" for name in ("cpu", "paper") for top in ("", f" profiles/{name}-wikizsl"))],
+)
+def test_every_file_that_a_configuration_needs_is_described(names: str) -> None:
+    config = read_configs([CONFIGS / f"{name}.yaml" for name in names.split()])
     needed = {source.path for source in (*config.data, *config.calibration.data)}
     needed |= {text for text in config.texts.sources if not text.startswith(CATALOGUE)}
     assert needed | ({config.split} if config.split else set()) <= first_cells(section(PAGE, "Data"))
@@ -49,6 +54,17 @@ def test_the_formats_are_those_of_the_files() -> None:
         except ZsreError:
             pytest.skip(f"there is no {name} in the folder that ZSRE_DATA names")
         assert find_format(found) == format
+
+
+def test_every_experiment_and_flag_of_the_protocol_is_described() -> None:
+    described = first_cells(section(PAGE, "Experiments"))
+    experiments = {path.stem for path in (CONFIGS / "experiments").glob("*.yaml") if "-" not in path.stem}
+    options = {flag for action in experiments_cli.parser()._actions for flag in action.option_strings}
+    assert described == experiments | (options - {"-h", "--help"})
+    codes = {0, ZsreError.exit_code, experiments_cli.FAILED, experiments_cli.INTERRUPTED}
+    (listed,) = re.findall(r"Exit codes are\s(.+)\.", section(PAGE, "Experiments"), re.DOTALL)
+    assert {int(code) for code in re.findall(r"\b\d+\b", listed)} == codes
+    assert all(f"`{group}`" in section(PAGE, "Experiments") for group in GROUPS)
 
 
 @pytest.mark.parametrize("cli", [train_cli, export_cli])

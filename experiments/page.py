@@ -1,0 +1,103 @@
+"""The page of results, results/experiments.md, made of the tables and figures of every profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from experiments.figures import draw_figures
+from experiments.plan import COMPARED_M, HALVES_M, PROFILES, plan
+from experiments.records import Results, count_measurements, read_results
+from experiments.tables import counts, in_full, table1, table2, table3, table4, table5, whole_of_wikizsl
+
+PAGE: Final = "experiments.md"
+FIGURES: Final = "figures"
+OWN_LOSS: Final = """\
+In this profile SDZRE has a softmax over relations for its loss. w/o Mult. and w/o Semi. are variants of the paper's
+own loss, so they compare with the row that has it, not with SDZRE's.
+"""
+INTRODUCTION: Final = """\
+# Experiments
+
+The protocol of the paper's section 4, run and rendered by `python -m experiments`
+([docs/training.md](../docs/training.md#experiments)). Everything below is made from
+[test-runs.jsonl](test-runs.jsonl) and eval-runs.jsonl, the logs of `zsre-eval`, and from experiments.jsonl, which keeps
+the whole configuration of each run and what it took. What was not run says so. Figures are in percent: macro
+precision over the relations predicted at all, macro recall, and their harmonic mean. Published figures are the
+paper's, with BERT-base, the mean of five partitions. "runs" is how many runs stand behind a mean; the spread is
+their standard deviation.
+
+Figs. 10 to 12 are on the five `eval` relations of each data set's first partition, m = {m}, one run a point. Where
+there are several epochs, these relations choose the best of them too. Times of Fig. 9 are those that `zsre-eval` logs:
+tokenising, encoding and comparing the test pairs. Fig. 8 takes the weights of a run, and is drawn on demand.
+"""
+
+
+def render(folder: Path) -> Path:
+    """Write the page and draw its figures; return the page's path."""
+    results = {profile: read_results(plan(profile), folder) for profile in PROFILES}
+    lines = [INTRODUCTION.format(m=COMPARED_M)]
+    for profile, found in results.items():
+        lines += _profile(profile, found, folder)
+    lines += _measurements(results, folder)
+    path = folder / PAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return path
+
+
+def _profile(profile: str, results: Results, folder: Path) -> list[str]:
+    total = len(plan(profile))
+    lines = [f"## Profile `{profile}`", "", f"{PROFILES[profile].about[0].upper()}{PROFILES[profile].about[1:]}.", ""]
+    figures = draw_figures(profile, results, folder / FIGURES)
+    if not results:
+        return [*lines, f"Not run: none of {total} cells. `python -m experiments --profile {profile}` runs them.", ""]
+    lines += [f"{len(results)} of {total} cells are measured.", ""]
+    repeated = "each with " + _seeds(profile)
+    parts = (
+        ("Table 1: main results", "Means over the partitions.", table1(profile, results)),
+        ("Behind Table 1", "", in_full(profile, results)),
+        (
+            "Table 1 on the whole relations of Wiki-ZSL",
+            "In the copy that is measured here, 46 relations are samples. Pairs are classified among all m relations; "
+            "the last column takes the means over those that are whole.",
+            whole_of_wikizsl(profile, results),
+        ),
+        (f"Table 2: ablations, m = {COMPARED_M}", f"Here {repeated}.", table2(profile, results)),
+        (f"Table 3: augmentations, m = {COMPARED_M}", f"Here {repeated}.", table3(profile, results)),
+        (f"Table 4: distillers, FewRel, m = {HALVES_M}", f"Here {repeated}.", table4(profile, results)),
+        (
+            f"Table 5: costs, FewRel, m = {HALVES_M}",
+            "Here, means over runs of the whole of `zsre-train`, loading and validation included. GPU memory is the "
+            "most in use at a time, memory the most that the process held, CPU in shares of one core.",
+            table5(profile, results),
+        ),
+    )
+    for title, text, rows in parts:
+        lines += [f"### {title} (profile `{profile}`)", "", *([text, ""] if text else [])]
+        if title.startswith("Table 2") and PROFILES[profile].margins != "sdzre":
+            lines += [OWN_LOSS]
+        lines += rows
+    for figure, path in figures:
+        lines += [f"### Fig. {figure.number}: {figure.title} (profile `{profile}`)", ""]
+        lines += [f"![{figure.title}]({path.relative_to(folder).as_posix()})", ""]
+    return lines
+
+
+def _seeds(profile: str) -> str:
+    settings = PROFILES[profile]
+    seeds = f"{len(settings.seeds)} seeds" if len(settings.seeds) > 1 else "one seed"
+    return f"{seeds} on {'the first partition' if settings.partitions == 1 else f'{settings.partitions} partitions'}"
+
+
+def _measurements(results: Mapping[str, Results], folder: Path) -> list[str]:
+    shown = {cell: result for found in results.values() for cell, result in found.items()}
+    text = "Every measurement on test relations is in the log, and is counted here, whatever was measured."
+    return [
+        "## How often test relations were measured",
+        "",
+        text,
+        "",
+        *counts(count_measurements(folder), shown),
+    ]

@@ -1,0 +1,103 @@
+"""Running cells: train, measure, record, and go on after whatever stopped one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+
+from experiments.plan import Cell
+from experiments.recipes import eval_command, recipe, train_command
+from experiments.records import LOGS, append_record, last_line, read_results
+from experiments.usage import Usage, device
+from zsre.relations.errors import OutputError, ZsreError
+from zsre.trainer.checkpoint import FACTS, WEIGHTS, is_started, read_run_config
+from zsre.trainer.config import TrainConfig
+
+logger = logging.getLogger(__name__)
+Execute = Callable[[Sequence[str]], Usage]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where runs, logs and pages lie."""
+
+    runs: Path = Path("runs")
+    results: Path = Path("results")
+
+
+def missing_cells(cells: Sequence[Cell], places: Places) -> list[Cell]:
+    """Return the cells that are still to be measured."""
+    found = read_results(cells, places.results)
+    return [cell for cell in cells if cell not in found]
+
+
+def run_cells(cells: Sequence[Cell], places: Places, execute: Execute, keep: bool = False) -> list[Cell]:
+    """Measure those cells that are missing; return the ones that failed, each told when it did."""
+    missing = missing_cells(cells, places)
+    logger.info("%d of %d cells are measured", len(cells) - len(missing), len(cells))
+    failed = []
+    for number, cell in enumerate(missing, start=1):
+        logger.info("[%d/%d] %s", number, len(missing), cell.name)
+        try:
+            run_cell(cell, places, execute, keep)
+        except (ZsreError, OSError) as error:
+            logger.error("%s failed: %s", cell.name, error)
+            failed.append(cell)
+    return failed
+
+
+def run_cell(cell: Cell, places: Places, execute: Execute, keep: bool) -> None:
+    """Train a cell, or go on with its training, measure it, and leave a record."""
+    config, directory = recipe(cell), places.runs / cell.name
+    measure = eval_command(cell, config, directory, places.results / LOGS[cell.part])
+    places.results.mkdir(parents=True, exist_ok=True)
+    resumed = claim(directory, config)
+    training = execute(train_command(cell, directory, resumed))
+    execute(measure)
+    line = last_line(cell, places.results)
+    record = {"cell": cell.name, "date": line["date"], "fingerprint": line["fingerprint"], "device": device()}
+    # Of an interrupted training only the rest was watched.
+    record |= {"training": None if resumed else costs(training)}
+    record |= {"parameters": count_parameters(directory / WEIGHTS), "config": config.to_dict()}
+    append_record(record, places.results)
+    if not keep:
+        (directory / WEIGHTS).unlink()
+
+
+def claim(directory: Path, config: TrainConfig) -> bool:
+    """Tell whether a cell's training is to be gone on with; clear away a run whose weights were removed.
+
+    Raises OutputError for a run of another recipe, which is nobody's to remove but the user's.
+    """
+    if not is_started(directory):
+        return False
+    if not (directory / WEIGHTS).exists() and was_trained(directory):
+        shutil.rmtree(directory)
+        return False
+    if read_run_config(directory) != config:
+        raise OutputError(f"{directory}: holds a run of another recipe; remove it, or move it elsewhere")
+    return True
+
+
+def was_trained(directory: Path) -> bool:
+    """Tell whether a run came to its end; if its weights are gone then, it was measured."""
+    facts = directory / FACTS
+    return facts.is_file() and bool(json.loads(facts.read_text(encoding="utf-8"))["finished"])
+
+
+def costs(usage: Usage) -> dict[str, float | None]:
+    """Return what is recorded of a command's use of the machine, rounded."""
+    return {name: None if value is None else round(value, 1) for name, value in asdict(usage).items()}
+
+
+def count_parameters(weights: Path) -> int:
+    """Count the numbers in a weights file without reading them."""
+    with safe_open(str(weights), framework="np") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118

@@ -1,0 +1,222 @@
+"""The paper's tables with its figures beside those measured here, as lines of Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from statistics import fmean
+from typing import Final
+
+from experiments.plan import (
+    ABLATIONS,
+    AUGMENTATIONS,
+    COMPARED_M,
+    DATASETS,
+    HALVES,
+    HALVES_M,
+    MAIN,
+    PROFILES,
+    UNSEEN,
+    Cell,
+    compared_cells,
+    main_cells,
+)
+from experiments.records import Result, Results
+from experiments.summary import Mean, mean_of, measured, published, whole_figures, whole_relations
+
+NOT_RUN: Final = "not run"
+TITLES: Final = {
+    "sdzre": "SDZRE",
+    "re_matching": "RE-Matching",
+    "without_contrast": "w/o Ctr.",
+    "without_distiller": "w/o Bid.",
+    "random_negatives": "w/o Mult.",
+    "hard_negatives": "w/o Semi.",
+    "ranked_negatives": "the paper's negatives and margins",
+    "published_texts": "published relation texts",
+    "augment_dropout_mask": "Dropout + Random mask",
+    "augment_dropout_cutoff": "Dropout + Feature cutoff",
+    "projection_only": "Fusion projection distiller",
+    "selector_only": "Gaussian adaptive selector",
+}
+Lines = list[str]
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Lines:
+    """Return a table, which a blank line ends."""
+    body = [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
+    return [*body, ""]
+
+
+def table1(profile: str, results: Results) -> Lines:
+    """Return Table 1, the main results."""
+    columns = ["m", "method", "FewRel P", "R", "F1", "runs", "Wiki-ZSL P", "R", "F1", "runs"]
+    rows = []
+    for m in UNSEEN:
+        for method, figures in published()["table1"][m].items():
+            cells = [[*map(_figure, figures[dataset]), ""] for dataset in DATASETS]
+            rows.append([str(m), f"{method}, published", *cells[0], *cells[1]])
+        for experiment in reversed(MAIN):
+            means = [mean_of(main_cells(profile, experiment, dataset, m), results) for dataset in DATASETS]
+            rows.append([str(m), f"**{TITLES[experiment]}, here**", *_cells(means[0]), *_cells(means[1])])
+    return table(columns, rows)
+
+
+def in_full(profile: str, results: Results) -> Lines:
+    """Return what is behind the rows of Table 1 that were measured here."""
+    columns = ["data", "m", "experiment", "runs", "F1", "spread of F1", "scikit-learn macro F1", "test pairs a run"]
+    rows = []
+    for experiment, dataset, m in _main_rows():
+        found = measured(cells := main_cells(profile, experiment, dataset, m), results)
+        row = [DATASETS[dataset].title, str(m), TITLES[experiment]]
+        if mean := mean_of(cells, results):
+            sklearn = _figure(fmean(result.line["sklearn_macro_f1"] for result in found))
+            row += [mean.behind, _figure(mean.f1), _spread(mean), sklearn, _range(_pairs(found))]
+        else:
+            row += ["", NOT_RUN, "", "", ""]
+        rows.append(row)
+    return table(columns, rows)
+
+
+def whole_of_wikizsl(profile: str, results: Results) -> Lines:
+    """Return the figures over the whole relations of Wiki-ZSL beside those over all that were tested."""
+    columns = ["m", "experiment", "runs", "relations", "test pairs a run", "F1"]
+    columns += ["whole relations", "pairs of these", "F1 over these"]
+    rows = []
+    for experiment, dataset, m in _main_rows():
+        if dataset != "wikizsl":
+            continue
+        found = measured(cells := main_cells(profile, experiment, dataset, m), results)
+        whole = list(filter(None, (whole_figures(result.line, whole_relations()) for result in found)))
+        row = [str(m), TITLES[experiment]]
+        if (mean := mean_of(cells, results)) and whole:
+            row += [mean.behind, str(m), _range(_pairs(found)), _figure(mean.f1)]
+            row += [_range([one.relations for one in whole]), _range([one.pairs for one in whole])]
+            row += [_figure(fmean(one.f1 for one in whole))]
+        else:
+            row += ["", "", "", NOT_RUN, "", "", NOT_RUN]
+        rows.append(row)
+    return table(columns, rows)
+
+
+def table2(profile: str, results: Results) -> Lines:
+    """Return Table 2, the ablations."""
+    rows = []
+    for dataset, setting in DATASETS.items():
+        for experiment in (*ABLATIONS, "sdzre", *PROFILES[profile].further):
+            figures = published()["table2"][dataset].get(experiment, ())
+            cells = compared_cells(profile, experiment, dataset, COMPARED_M)
+            rows.append([setting.title, TITLES[experiment], *_beside(figures), *_cells(mean_of(cells, results), True)])
+    return table(["data", "method", *_columns()], rows)
+
+
+def table3(profile: str, results: Results) -> Lines:
+    """Return Table 3, the pairs of augmentations."""
+    columns = ["augmentations", "data", "published F1", "F1 here", "spread", "runs"]
+    rows = []
+    for experiment in (*AUGMENTATIONS, "sdzre"):
+        title = "Random mask + Feature cutoff" if experiment == "sdzre" else TITLES[experiment]
+        for dataset, setting in DATASETS.items():
+            mean = mean_of(compared_cells(profile, experiment, dataset, COMPARED_M), results)
+            figure = _figure(published()["table3"][experiment][dataset])
+            rows.append([title, setting.title, figure, *_cells(mean, True)[2:]])
+    return table(columns, rows)
+
+
+def table4(profile: str, results: Results) -> Lines:
+    """Return Table 4, the halves of the distiller."""
+    rows = []
+    for experiment in (*HALVES, "sdzre"):
+        mean = mean_of(compared_cells(profile, experiment, "fewrel", HALVES_M), results)
+        title = "Both" if experiment == "sdzre" else TITLES[experiment]
+        rows.append([title, *_beside(published()["table4"][experiment]), *_cells(mean, True)])
+    return table(["distiller", *_columns()], rows)
+
+
+def table5(profile: str, results: Results) -> Lines:
+    """Return Table 5, what training takes."""
+    columns = ["method", "GPU memory", "memory", "CPU", "parameters", "training", "runs", "on"]
+    rows = []
+    for method, cost in published()["table5"].items():
+        figures = [f"{cost['parameters']:.2f} M", f"{cost['minutes']:.2f} min"]
+        rows.append([f"{method}, published", cost["gpu"], "", cost["cpu"], *figures, "", "RTX 3090"])
+    for experiment in reversed(MAIN):
+        cells = main_cells(profile, experiment, "fewrel", HALVES_M)
+        # Runs that were interrupted were not watched as a whole.
+        found = [result for result in measured(cells, results) if result.record["training"]]
+        rows.append([f"**{TITLES[experiment]}, here**", *_costs(found, len(cells))])
+    return table(columns, rows)
+
+
+def counts(measurements: Counter[tuple[str, str]], results: Results) -> Lines:
+    """Return how often each set of test relations was measured, and how often by the cells that tables show."""
+    shown = Counter((result.line["data"], result.line["split"]) for result in results.values() if _on_test(result.cell))
+    columns = ["data", "split", "measurements in the log", "of them shown above"]
+    rows = [[data, split, str(count), str(shown[data, split])] for (data, split), count in sorted(measurements.items())]
+    return table(columns, rows)
+
+
+def _on_test(cell: Cell) -> bool:
+    return cell.part == "test"
+
+
+def _main_rows() -> list[tuple[str, str, int]]:
+    return [(experiment, dataset, m) for dataset in DATASETS for m in UNSEEN for experiment in reversed(MAIN)]
+
+
+def _columns() -> list[str]:
+    return ["published P", "R", "F1", "P here", "R", "F1", "spread", "runs"]
+
+
+def _cells(mean: Mean | None, spread: bool = False) -> list[str]:
+    """Return precision, recall and F1, the spread of F1 if it is wanted, and the runs behind them."""
+    if mean is None:
+        return ["", "", NOT_RUN, *([""] if spread else []), ""]
+    figures = [_figure(mean.precision), _figure(mean.recall), _figure(mean.f1)]
+    return [*figures, *([_spread(mean)] if spread else []), mean.behind]
+
+
+def _beside(figures: Sequence[float]) -> list[str]:
+    return [_figure(figure) for figure in figures] or ["", "", ""]
+
+
+def _costs(found: Sequence[Result], wanted: int) -> list[str]:
+    if not found:
+        return ["", "", "", "", NOT_RUN, "", ""]
+
+    def mean(value: Callable[[Result], float | None], form: str) -> str:
+        values = [number for number in map(value, found) if number is not None]
+        return form.format(fmean(values)) if values else ""
+
+    return [
+        mean(lambda result: result.record["training"]["gpu_memory"], "{:,.0f} MB"),
+        mean(lambda result: result.record["training"]["memory"], "{:,.0f} MB"),
+        mean(_cpu_use, "{:.0%}"),
+        mean(lambda result: result.record["parameters"] / 1e6, "{:.2f} M"),
+        mean(lambda result: result.record["training"]["seconds"] / 60, "{:.2f} min"),
+        str(len(found)) if len(found) == wanted else f"{len(found)} of {wanted}",
+        "; ".join(sorted({result.record["device"] for result in found})),
+    ]
+
+
+def _cpu_use(result: Result) -> float | None:
+    """Return the share of one core that training took on average."""
+    training = result.record["training"]
+    return None if training["cpu_seconds"] is None else training["cpu_seconds"] / training["seconds"]
+
+
+def _pairs(found: Iterable[Result]) -> list[int]:
+    return [result.line["pairs"] for result in found]
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _spread(mean: Mean) -> str:
+    return "" if mean.spread is None else _figure(mean.spread)

@@ -1,0 +1,114 @@
+"""Running a command, and what it took: seconds, processor, memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from zsre.relations.errors import ZsreError
+
+logger = logging.getLogger(__name__)
+#: What the commands of zsre return when they are interrupted.
+INTERRUPTED: Final = 130
+QUERY: Final = ("nvidia-smi", "--query-gpu=memory.used,utilization.gpu", "--format=csv,noheader,nounits")
+
+
+class CommandError(ZsreError):
+    """A command that failed; what it had to say, it said itself."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a command took: wall-clock and processor seconds, the most memory in MB, and GPU figures if it had one.
+
+    ``memory`` is no less than what this process held when it started the command. ``gpu_memory`` is the most that was
+    in use on the whole GPU, ``gpu_use`` its mean utilisation in percent.
+    """
+
+    seconds: float
+    cpu_seconds: float | None = None
+    memory: float | None = None
+    gpu_memory: float | None = None
+    gpu_use: float | None = None
+
+
+def device() -> str:
+    """Name what torch computes on."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} cores"
+
+
+def execute(command: Sequence[str]) -> Usage:
+    """Run a command to its end; raise CommandError if it fails, KeyboardInterrupt if it was interrupted."""
+    watch = GpuWatch() if torch.cuda.is_available() else None
+    start = time.perf_counter()
+    process = subprocess.Popen(command)
+    try:
+        code, cpu_seconds, memory = _wait(process)
+    except KeyboardInterrupt:
+        # A terminal interrupts the command too, which then saves where it stands.
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    finally:
+        if watch:
+            watch.stop()
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
+        raise CommandError(f"{' '.join(command[1:4])} ended with exit code {code}")
+    memory_used, use = watch.figures() if watch else (None, None)
+    return Usage(time.perf_counter() - start, cpu_seconds, memory, memory_used, use)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float | None, float | None]:
+    """Return a process's exit code, and where the system tells it, processor seconds and peak memory in MB."""
+    if not hasattr(os, "wait4"):
+        return process.wait(), None, None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+class GpuWatch:
+    """Looks at the GPU every second until it is stopped."""
+
+    def __init__(self) -> None:
+        self._samples: list[tuple[float, float]] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def figures(self) -> tuple[float | None, float | None]:
+        """Return the most memory in use, in MB, and the mean utilisation in percent."""
+        if not self._samples:
+            return None, None
+        memory, use = zip(*self._samples, strict=True)
+        return max(memory), sum(use) / len(use)
+
+    def _look(self) -> None:
+        while not self._stopped.wait(1):
+            try:
+                found = subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout
+                gpus = [tuple(map(float, line.split(","))) for line in found.splitlines()]
+                self._samples.append((max(gpu[0] for gpu in gpus), max(gpu[1] for gpu in gpus)))
+            except (OSError, subprocess.CalledProcessError, ValueError) as error:
+                logger.warning("the GPU is not watched: %s", error)
+                return
