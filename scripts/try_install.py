@@ -39,7 +39,7 @@ def check_imports() -> None:
 
 def check_missing_extra() -> None:
     """Ask for what needs the extra ``train``: one line has to say how to install it."""
-    for command in (("zsre-train",), ("zsre-export", "model.onnx")):
+    for command in (("zsre-train", "relations.yaml"), ("zsre-export", "model.onnx")):
         done = run(*command)
         lines = done.stderr.splitlines()
         told = len(lines) == 1 and "pip install 'zsre[train]'" in lines[0]
