@@ -49,22 +49,23 @@ def draw_figures(profile: str, results: Results, folder: Path) -> list[tuple[Fig
 def _draw(figure: Figure, profile: str, results: Results, path: Path) -> bool:
     from matplotlib import pyplot as plt
 
-    count = len(figure.panels)
+    scratch, axes = plt.subplots()
+    panels = [panel for panel in figure.panels if panel(axes, profile, results)]
+    plt.close(scratch)
+    if not panels:
+        return False
+    count = len(panels)
     canvas, grid = plt.subplots(1, count, figsize=(1 + 4.5 * count, 4), layout="constrained", squeeze=False)
-    filled = [panel(axes, profile, results) for panel, axes in zip(figure.panels, grid[0], strict=True)]
-    for axes, has_data in zip(grid[0], filled, strict=True):
-        if has_data:
-            axes.grid(alpha=0.3)
-            axes.legend()
-        else:
-            axes.set_visible(False)
+    for panel, axes in zip(panels, grid[0], strict=True):
+        panel(axes, profile, results)
+        axes.grid(alpha=0.3)
+        axes.legend()
     canvas.suptitle(f"{figure.title} (profile {profile})")
-    if any(filled):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Without the version of matplotlib, the same data give the same file.
-        canvas.savefig(path, dpi=DPI, metadata={"Software": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of matplotlib, the same data give the same file.
+    canvas.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(canvas)
-    return any(filled)
+    return True
 
 
 def _over_m(dataset: str) -> Callable[[Axes, str, Results], bool]:
@@ -77,7 +78,8 @@ def _over_m(dataset: str) -> Callable[[Axes, str, Results], bool]:
             paper = [published()["table1"][m][title][dataset][2] for m in UNSEEN]
             axes.plot(UNSEEN, paper, "--", color=colour, alpha=0.5, label=f"{title}, published")
             means = {m: mean_of(main_cells(profile, experiment, dataset, m), results) for m in UNSEEN}
-            points = {m: mean for m, mean in means.items() if mean}
+            # Partitions differ by more than methods do, so a mean of some of them says nothing beside the others.
+            points = {m: mean for m, mean in means.items() if mean and mean.runs == mean.wanted}
             if points:
                 found = True
                 spread = [mean.spread or 0.0 for mean in points.values()]
@@ -95,8 +97,9 @@ def _over_time(dataset: str) -> Callable[[Axes, str, Results], bool]:
     def panel(axes: Axes, profile: str, results: Results) -> bool:
         found = False
         for experiment in reversed(MAIN):
-            runs = measured(main_cells(profile, experiment, dataset, COMPARED_M), results)
-            if runs:
+            cells = main_cells(profile, experiment, dataset, COMPARED_M)
+            runs = measured(cells, results)
+            if len(runs) == len(cells):
                 found = True
                 milliseconds = fmean(1000 * run.line["seconds"] / run.line["pairs"] for run in runs)
                 f1 = fmean(run.f1 for run in runs)

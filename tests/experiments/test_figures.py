@@ -17,8 +17,9 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def found(results: Path, measure: Measure) -> Results:
-    for f1, cell in zip((90, 92), main_cells("cpu", "sdzre", "fewrel", 5), strict=False):
+    for f1, cell in zip((90, 92, 91, 89, 93), main_cells("cpu", "sdzre", "fewrel", 5), strict=True):
         measure(cell, f1)
+    measure(main_cells("cpu", "sdzre", "fewrel", 10)[0], 70)
     for number, cell in enumerate(main_cells("cpu", "re_matching", "wikizsl", 10)):
         measure(cell, 60 + number, pairs=1000 * (1 + number), seconds=2.0 * (1 + number))
     for value in (0.03, 0.2, 0.05):
@@ -52,6 +53,13 @@ def test_figures_that_have_data_are_drawn_and_named_by_their_profile(found: Resu
     assert all(path.read_bytes().startswith(PNG) for _, path in drawn)
 
 
+def test_a_data_set_without_results_takes_no_room(found: Results, tmp_path: Path) -> None:
+    alone = {cell: result for cell, result in found.items() if cell.dataset == "fewrel"}
+    both, one = (draw_figures("cpu", each, tmp_path)[0][1].read_bytes() for each in (found, alone))
+    width = slice(16, 20)  # of a PNG, in pixels
+    assert int.from_bytes(one[width]) < int.from_bytes(both[width])
+
+
 def test_without_data_nothing_is_drawn_and_old_figures_are_removed(found: Results, tmp_path: Path) -> None:
     draw_figures("cpu", found, tmp_path)
     assert draw_figures("paper", found, tmp_path) == [] and len(list(tmp_path.glob("cpu-*.png"))) == 4
@@ -63,7 +71,7 @@ def test_the_same_results_give_the_same_file(found: Results, tmp_path: Path) -> 
     assert first == second
 
 
-def test_f1_over_m_is_the_mean_over_partitions(found: Results) -> None:
+def test_f1_over_m_is_the_mean_over_all_partitions(found: Results) -> None:
     has_data, axes = _drawn(7, 0, found)
     lines = _lines(axes)
     assert has_data and lines["SDZRE"] == ([5], [91])
