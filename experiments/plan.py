@@ -9,7 +9,7 @@ from typing import Final, Literal
 Part = Literal["test", "eval"]
 UNSEEN: Final = (5, 10, 15)
 SEED: Final = 13
-GROUPS: Final = ("main", "ablations", "augmentation", "distiller", "sweeps")
+GROUPS: Final = ("main", "ablations", "augmentation", "distiller", "sweeps", "choices")
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,24 @@ MAIN: Final = ("sdzre", "re_matching")
 ABLATIONS: Final = ("without_contrast", "without_distiller", "random_negatives", "hard_negatives")
 AUGMENTATIONS: Final = ("augment_dropout_mask", "augment_dropout_cutoff")
 HALVES: Final = ("projection_only", "selector_only")
+#: Settings are chosen on folds of FewRel's relations that no published split tests, with these seeds.
+FOLDS: Final = ("fold1", "fold2")
+CHOICE_SEEDS: Final = (13, 14)
+HELD_OUT: Final = 15
+#: What is compared there, beside SDZRE as the profile has it, by topic.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
+    "seen relations": ("more_relations",),
+    "negatives": (
+        "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",
+        "reversed_pairs", "level",
+    ),
+    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
+    "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
+    "relation texts": ("published_texts", "sampled_texts"),
+    "learning": ("one_rate", "fast_encoder", "frozen_layers", "trained_embeddings"),
+    "sentence side": ("marked", "max_pooling"),
+}  # fmt: skip
 #: How many relations are unseen in Tables 2 and 3 and in sweeps, and in Table 4.
 COMPARED_M: Final = 10
 HALVES_M: Final = 15
@@ -139,6 +157,18 @@ def sweep_cells(profile: str, sweep: Sweep, dataset: str) -> dict[float, Cell]:
     }  # fmt: skip
 
 
+def choice_cells(profile: str, experiment: str) -> tuple[Cell, ...]:
+    """Return the cells of one setting on the folds that settings are chosen on."""
+    return tuple(
+        Cell(profile, experiment, "fewrel", HELD_OUT, fold, seed, "eval") for seed in CHOICE_SEEDS for fold in FOLDS
+    )
+
+
+def fold_split(fold: str) -> str:
+    """Return the name of the split of a fold, a file of configs/splits."""
+    return Cell("", "", "fewrel", HELD_OUT, fold).split
+
+
 def plan(profile: str, groups: Collection[str] = GROUPS, datasets: Collection[str] = tuple(DATASETS)) -> list[Cell]:
     """Return the cells of some groups of experiments, each once, in the order that they are run in."""
     chosen = (cell for group in GROUPS if group in groups for cell in _cells(profile, group))
@@ -155,6 +185,12 @@ def _cells(profile: str, group: str) -> Iterator[Cell]:
         for sweep in SWEEPS:
             for dataset in sweep.datasets:
                 yield from sweep_cells(profile, sweep, dataset).values()
+    elif group == "choices":
+        experiments = ("sdzre", *(name for names in CHOICES.values() for name in names))
+        by_experiment = [choice_cells(profile, experiment) for experiment in experiments]
+        # All with one seed come before any with the next, so that there is something to compare early.
+        for repeated in zip(*by_experiment, strict=True):
+            yield from repeated
     elif group == "distiller":
         for experiment in ("sdzre", *HALVES):
             yield from compared_cells(profile, experiment, "fewrel", HALVES_M)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from experiments.plan import Cell
+from experiments.plan import FOLDS, Cell
 from zsre.relations.catalogue import CATALOGUE
 from zsre.trainer.config import TrainConfig, find_data, read_configs
 
@@ -22,7 +22,9 @@ def config_files(profile: str, experiment: str, dataset: str) -> list[Path]:
 
 def settings(cell: Cell) -> list[str]:
     """Return what is set on top of a cell's files."""
-    own = [f"name={cell.name}", f"split={cell.dataset}/splits/{cell.split}.json", f"seed={cell.seed}"]
+    # The folds that settings are chosen on are this project's own.
+    folder = "configs" if cell.partition in FOLDS else cell.dataset
+    own = [f"name={cell.name}", f"split={folder}/splits/{cell.split}.json", f"seed={cell.seed}"]
     return own + ([cell.setting] if cell.setting else [])
 
 
@@ -43,8 +45,12 @@ def train_command(cell: Cell, directory: Path, resume: bool) -> list[str]:
 
 
 def eval_command(cell: Cell, config: TrainConfig, directory: Path, log: Path) -> list[str]:
-    """Return the command that measures a trained cell, with the relation texts that it was trained with."""
-    (source,), (texts,) = config.data, config.texts.sources
+    """Return the command that measures a trained cell, with the first of the relation texts that it was trained with.
+
+    Sentences of further sources are left out, which the split knows nothing of.
+    """
+    source, *further = config.data
+    texts = config.texts.sources[0]
     assert config.split is not None
     flags = {
         "--data": find_data(source.path),
@@ -54,4 +60,7 @@ def eval_command(cell: Cell, config: TrainConfig, directory: Path, log: Path) ->
         "--log": log,
     }
     command = [sys.executable, "-m", "zsre.runner.eval_cli", str(directory), "--per-class"]
-    return command + [str(word) for flag in flags.items() for word in flag]
+    command += [str(word) for flag in flags.items() for word in flag]
+    for other in further:
+        command += ["--training-data", str(find_data(other.path))]
+    return command

@@ -41,7 +41,8 @@ class DataConfig:
     ``per_relation`` caps the stating pairs of each relation, ``unrelated`` the pairs that state nothing
     (negatives); ``pairs_per_sentence`` caps both within a sentence. ``reversed`` adds each stated
     pair the wrong way round, as a negative for its own relation. ``leave_out`` names relations of this source that
-    are not worth training on.
+    are not worth training on. Without ``near_negatives``, a pair is no negative for relations close in meaning to its
+    own (`zsre.relations.equivalents`), which may hold as well though one label is all that it has.
     """
 
     __pydantic_config__ = STRICT
@@ -52,6 +53,7 @@ class DataConfig:
     pairs_per_sentence: Positive = 8
     reversed: bool = False
     leave_out: tuple[str, ...] = ()
+    near_negatives: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ class TrainConfig:
     """A whole training run. Paths are tried as they are, then under ``ZSRE_DATA``.
 
     Pairs that state a relation of ``held_out``, or of the split's ``eval`` and ``test``, are never trained on, not
-    even as negatives.
+    even as negatives. A split's ``train`` relations are all that is trained on, unless ``beyond_split``: then every
+    relation of the data is, except those that the split holds out under any name.
     """
 
     __pydantic_config__ = STRICT
@@ -138,6 +141,7 @@ class TrainConfig:
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     relation_encoder: str | None = None
     split: str | None = None
+    beyond_split: bool = False
     held_out: tuple[str, ...] = ()
     max_tokens: Annotated[int, Field(ge=16)] = 128
     seed: int = 13

@@ -156,7 +156,8 @@ class _Chooser:
     def _stating(self, pair: LabelledPair, stated: frozenset[str]) -> ChosenPair:
         # Relations of other data sets were not annotated here: those close in meaning may hold as well.
         near = {other for relation in pair.relations for other in equivalents_of(relation, "near")}
-        negative = (self._own_negatives(pair) | (self.seen - self.own - near)) - pair.relations
+        own = self._own_negatives(pair) - (set() if self.config.near_negatives else near)
+        negative = (own | (self.seen - self.own - near)) - pair.relations
         return ChosenPair(pair.head, pair.tail, stated, negative)
 
     def _reversed(self, sentence: LabelledSentence, pair: LabelledPair, stated: frozenset[str]) -> list[ChosenPair]:

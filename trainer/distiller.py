@@ -41,21 +41,25 @@ class FusionProjectionDistiller(nn.Module):
 
     The query is one learned vector. Token states are detached, so that the reversed gradient trains the query
     and the classifier but never the encoder. Matching trains the query too, forwards and through h⁻.
+    Without ``reverse_attention`` (eqs. 9–11), h⁻ is A_dot alone, as in RE-Matching (Zhao et al., 2023).
     """
 
-    def __init__(self, width: int, seen_relations: int, reverse_strength: float) -> None:
+    def __init__(self, width: int, seen_relations: int, reverse_strength: float, reverse_attention: bool = True) -> None:
         super().__init__()
         self.query = nn.Parameter(torch.randn(width) * width**-0.5)
         self.classifier = nn.Linear(width, seen_relations)
         self.reverse_strength = reverse_strength
+        self.reverse_attention = reverse_attention
 
     def forward(self, states_STD: Tensor, mask_ST: Tensor) -> tuple[Tensor, Tensor]:
         """Return the irrelevant features h⁻ (eq. 11) and A_dot (eq. 8) of every row, (S, D) each."""
         states_STD = states_STD.detach()
         weights_ST = (states_STD @ self.query).masked_fill(~mask_ST, float("-inf")).softmax(-1)
+        dot_SD = torch.einsum("st,std->sd", weights_ST, states_STD)
+        if not self.reverse_attention:
+            return dot_SD, dot_SD
         # 1 − softmax would give padding the weight 1.
         inverse_ST = (1 - weights_ST) * mask_ST
-        dot_SD = torch.einsum("st,std->sd", weights_ST, states_STD)
         inverse_SD = torch.einsum("st,std->sd", inverse_ST, states_STD)
         return dot_SD + reject(inverse_SD, dot_SD), dot_SD
 
@@ -70,7 +74,8 @@ class GaussianAdaptiveSelector(nn.Module):
     """Selects the relevant features of a row for a context, by attention calibrated with a Gaussian (eqs. 15–22).
 
     Reading ``position``: the Gaussian lies over token positions, with μ their mean plus a learned offset and σ
-    their spread about μ. Reading ``value``: it lies over the key values of each feature instead. Beyond eq. 15,
+    their spread about μ. The offset counts in lengths of the row: in tokens, it would hardly move at the
+    learning rates of weights. Reading ``value``: it lies over the key values of each feature instead. Beyond eq. 15,
     logits are divided by √D, without which the softmax over trained projections saturates.
     """
 
@@ -89,9 +94,10 @@ class GaussianAdaptiveSelector(nn.Module):
         if self.reading == "position":
             x_ST = torch.arange(keys_STD.shape[1], device=keys_STD.device, dtype=keys_STD.dtype)
             values = (x_ST.expand(mask_ST.shape)).unsqueeze(-1)
+            offset = self.offset * count_S11
         else:
-            values = keys_STD
-        mean = (values * mask_ST1).sum(1, keepdim=True) / count_S11 + self.offset
+            values, offset = keys_STD, self.offset
+        mean = (values * mask_ST1).sum(1, keepdim=True) / count_S11 + offset
         variance = ((values - mean).pow(2) * mask_ST1).sum(1, keepdim=True) / count_S11
         weights = torch.exp(-0.5 * (values - mean).pow(2) / variance.clamp_min(EPSILON)) * mask_ST1
         return weights / weights.sum(1, keepdim=True).clamp_min(EPSILON)

@@ -25,7 +25,10 @@ EntityPooling = Literal["weight", "max"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What shapes the model beyond its encoder; ``distiller`` and ``entity_pooling`` serve the ablations."""
+    """What shapes the model beyond its encoder.
+
+    ``distiller`` serves the ablations; ``entity_pooling`` and ``reverse_attention`` make the baseline, RE-Matching.
+    """
 
     __pydantic_config__ = STRICT
     pairing: Pairing = "shared"
@@ -34,6 +37,7 @@ class ModelConfig:
     gaussian: GaussianReading = "position"
     entity_pooling: EntityPooling = "weight"
     reverse_strength: NonNegative = 0.5
+    reverse_attention: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class SentenceModel(nn.Module):
         self.context = nn.Linear(2 * width, width)
         self.pooling = WeightPooling(width) if config.entity_pooling == "weight" else None
         self.projection = (
-            FusionProjectionDistiller(width, seen_relations, config.reverse_strength)
+            FusionProjectionDistiller(width, seen_relations, config.reverse_strength, config.reverse_attention)
             if config.distiller in ("both", "projection")
             else None
         )

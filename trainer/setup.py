@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModel
 
 from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.contract import Calibration
+from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError, ModelError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
@@ -90,7 +91,9 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     held_out = frozenset(validation_ids) | frozenset(config.held_out)
     if split:
         held_out |= frozenset(split.eval) | frozenset(split.test)
-    seen = choose_seen(split, trainable_relations(sources), held_out, texts)
+    if config.beyond_split:
+        held_out |= {other for relation in held_out for other in equivalents_of(relation)}
+    seen = choose_seen(None if config.beyond_split else split, trainable_relations(sources), held_out, texts)
     torch.manual_seed(config.seed)
     encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)
     relation_encoder = RelationEncoder(config.relation_encoder_name, str(device))

@@ -68,7 +68,7 @@ def irrelevant(query: Array, states: Array) -> Array:
 def position_gaussian(length: int, offset: float) -> Array:
     """Eqs. 16–20 over the positions of a row's tokens, (n,)."""
     positions = np.arange(length, dtype=np.float64)
-    mean = positions.mean() + offset
+    mean = positions.mean() + offset * length
     sigma = np.sqrt(((positions - mean) ** 2).mean())
     weights = np.exp(-0.5 * (np.abs(positions - mean) / sigma) ** 2)
     return weights / weights.sum()
