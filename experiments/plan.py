@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Part = Literal["test", "eval"]
@@ -50,7 +50,8 @@ class Profile:
     """A scale to run everything at.
 
     Comparisons (Tables 2 to 4) repeat each experiment with ``seeds`` on the first ``partitions``. ``margins`` is the
-    experiment that has the paper's loss. ``further`` are rows of Table 2 that the paper does not have.
+    experiment that has the paper's loss. ``further`` are rows of Table 2 that the paper does not have. ``choices``
+    are what its settings were chosen from, by topic.
     """
 
     about: str
@@ -58,6 +59,7 @@ class Profile:
     partitions: int
     margins: str
     further: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,26 @@ DATASETS: Final[Mapping[str, Dataset]] = {
     "fewrel": Dataset("FewRel", ("ori", "40", "41", "42", "43")),
     "wikizsl": Dataset("Wiki-ZSL", ("40", "41", "42", "43", "44")),
 }
+#: Settings are chosen on folds of FewRel's relations that no published split tests, with these seeds and as many
+#: pairs of each relation.
+FOLDS: Final = ("fold1", "fold2")
+CHOICE_SEEDS: Final = (13, 14)
+CHOICE_PAIRS: Final = 300
+HELD_OUT: Final = 15
+#: What is compared there, beside SDZRE as the profile has it, by topic.
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
+    "seen relations": ("more_relations",),
+    "relation texts": ("published_texts", "sampled_texts"),
+    "negatives": (
+        "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",
+        "reversed_pairs", "level",
+    ),
+    "learning": ("fast_encoder", "one_rate", "frozen_layers", "trained_embeddings"),
+    "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
+    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
+    "sentence side": ("marked", "max_pooling"),
+}  # fmt: skip
 PROFILES: Final[Mapping[str, Profile]] = {
     "cpu": Profile(
         "MiniLM for sentences and relations, shared pairing, zsre's own relation texts, 150 examples a relation, one "
@@ -84,6 +106,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=1,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
+        choices=CHOICES,
     ),
     "paper": Profile(
         "the paper's own settings: BERT-base, Sentence-BERT, markers, the published relation texts, all examples, five "
@@ -106,24 +129,6 @@ MAIN: Final = ("sdzre", "re_matching")
 ABLATIONS: Final = ("without_contrast", "without_distiller", "random_negatives", "hard_negatives")
 AUGMENTATIONS: Final = ("augment_dropout_mask", "augment_dropout_cutoff")
 HALVES: Final = ("projection_only", "selector_only")
-#: Settings are chosen on folds of FewRel's relations that no published split tests, with these seeds.
-FOLDS: Final = ("fold1", "fold2")
-CHOICE_SEEDS: Final = (13, 14)
-HELD_OUT: Final = 15
-#: What is compared there, beside SDZRE as the profile has it, by topic.
-CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
-    "seen relations": ("more_relations",),
-    "negatives": (
-        "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",
-        "reversed_pairs", "level",
-    ),
-    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
-    "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
-    "relation texts": ("published_texts", "sampled_texts"),
-    "learning": ("one_rate", "fast_encoder", "frozen_layers", "trained_embeddings"),
-    "sentence side": ("marked", "max_pooling"),
-}  # fmt: skip
 #: How many relations are unseen in Tables 2 and 3 and in sweeps, and in Table 4.
 COMPARED_M: Final = 10
 HALVES_M: Final = 15
@@ -164,6 +169,12 @@ def choice_cells(profile: str, experiment: str) -> tuple[Cell, ...]:
     )
 
 
+def compared_choices(profile: str) -> tuple[str, ...]:
+    """Return the experiments that a profile's settings are chosen from, first that which it has."""
+    choices = PROFILES[profile].choices.values()
+    return ("sdzre", *(name for names in choices for name in names)) if choices else ()
+
+
 def fold_split(fold: str) -> str:
     """Return the name of the split of a fold, a file of configs/splits."""
     return Cell("", "", "fewrel", HELD_OUT, fold).split
@@ -186,8 +197,7 @@ def _cells(profile: str, group: str) -> Iterator[Cell]:
             for dataset in sweep.datasets:
                 yield from sweep_cells(profile, sweep, dataset).values()
     elif group == "choices":
-        experiments = ("sdzre", *(name for names in CHOICES.values() for name in names))
-        by_experiment = [choice_cells(profile, experiment) for experiment in experiments]
+        by_experiment = [choice_cells(profile, experiment) for experiment in compared_choices(profile)]
         # All with one seed come before any with the next, so that there is something to compare early.
         for repeated in zip(*by_experiment, strict=True):
             yield from repeated

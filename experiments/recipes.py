@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from experiments.plan import FOLDS, Cell
+from experiments.plan import CHOICE_PAIRS, FOLDS, Cell
 from zsre.relations.catalogue import CATALOGUE
 from zsre.trainer.config import TrainConfig, find_data, read_configs
 
@@ -61,6 +61,8 @@ def eval_command(cell: Cell, config: TrainConfig, directory: Path, log: Path) ->
     }
     command = [sys.executable, "-m", "zsre.runner.eval_cli", str(directory), "--per-class"]
     command += [str(word) for flag in flags.items() for word in flag]
+    if cell.partition in FOLDS:
+        command += ["--per-relation", str(CHOICE_PAIRS)]
     for other in further:
         command += ["--training-data", str(find_data(other.path))]
     return command
