@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -187,25 +187,43 @@ def plan(profile: str, groups: Collection[str] = GROUPS, datasets: Collection[st
 
 
 def _cells(profile: str, group: str) -> Iterator[Cell]:
-    if group == "main":
-        for experiment in MAIN:
-            for dataset in DATASETS:
-                for m in UNSEEN:
-                    yield from main_cells(profile, experiment, dataset, m)
-    elif group == "sweeps":
-        for sweep in SWEEPS:
-            for dataset in sweep.datasets:
-                yield from sweep_cells(profile, sweep, dataset).values()
-    elif group == "choices":
-        by_experiment = [choice_cells(profile, experiment) for experiment in compared_choices(profile)]
-        # All with one seed come before any with the next, so that there is something to compare early.
-        for repeated in zip(*by_experiment, strict=True):
-            yield from repeated
-    elif group == "distiller":
-        for experiment in ("sdzre", *HALVES):
-            yield from compared_cells(profile, experiment, "fewrel", HALVES_M)
-    else:
-        others = AUGMENTATIONS if group == "augmentation" else (*ABLATIONS, *PROFILES[profile].further)
+    makers = {
+        "main": _main,
+        "ablations": lambda profile: _compared(profile, (*ABLATIONS, *PROFILES[profile].further)),
+        "augmentation": lambda profile: _compared(profile, AUGMENTATIONS),
+        "distiller": _halves,
+        "sweeps": _swept,
+        "choices": _choices,
+    }
+    return makers[group](profile)
+
+
+def _main(profile: str) -> Iterator[Cell]:
+    for experiment in MAIN:
         for dataset in DATASETS:
-            for experiment in ("sdzre", *others):
-                yield from compared_cells(profile, experiment, dataset, COMPARED_M)
+            for m in UNSEEN:
+                yield from main_cells(profile, experiment, dataset, m)
+
+
+def _compared(profile: str, experiments: Sequence[str]) -> Iterator[Cell]:
+    for dataset in DATASETS:
+        for experiment in ("sdzre", *experiments):
+            yield from compared_cells(profile, experiment, dataset, COMPARED_M)
+
+
+def _halves(profile: str) -> Iterator[Cell]:
+    for experiment in ("sdzre", *HALVES):
+        yield from compared_cells(profile, experiment, "fewrel", HALVES_M)
+
+
+def _swept(profile: str) -> Iterator[Cell]:
+    for sweep in SWEEPS:
+        for dataset in sweep.datasets:
+            yield from sweep_cells(profile, sweep, dataset).values()
+
+
+def _choices(profile: str) -> Iterator[Cell]:
+    """Yield all choices with one seed before any with the next, so that there is something to compare early."""
+    by_experiment = [choice_cells(profile, experiment) for experiment in compared_choices(profile)]
+    for repeated in zip(*by_experiment, strict=True):
+        yield from repeated

@@ -17,7 +17,7 @@ from experiments.recipes import eval_command, recipe, train_command
 from experiments.records import LOGS, append_record, last_line, read_results
 from experiments.usage import Usage, device
 from zsre.relations.errors import OutputError, ZsreError
-from zsre.trainer.checkpoint import FACTS, WEIGHTS, is_started, read_run_config
+from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_run_config
 from zsre.trainer.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def run_cell(cell: Cell, places: Places, execute: Execute, keep: bool) -> None:
     line = last_line(cell, places.results)
     record = {"cell": cell.name, "date": line["date"], "fingerprint": line["fingerprint"], "device": device()}
     # Of an interrupted training only the rest was watched.
-    record |= {"training": None if resumed else costs(training)}
+    record |= {"training": None if resumed else {**costs(training), **read_speed(directory)}}
     record |= {"parameters": count_parameters(directory / WEIGHTS), "config": config.to_dict()}
     append_record(record, places.results)
     if not keep:
@@ -95,6 +95,12 @@ def was_trained(directory: Path) -> bool:
 def costs(usage: Usage) -> dict[str, float | None]:
     """Return what is recorded of a command's use of the machine, rounded."""
     return {name: None if value is None else round(value, 1) for name, value in asdict(usage).items()}
+
+
+def read_speed(directory: Path) -> dict[str, float]:
+    """Return the examples that a run trained on in a second, loading and validation aside."""
+    speed: dict[str, float] = json.loads((directory / SPEED).read_text(encoding="utf-8"))
+    return speed
 
 
 def count_parameters(weights: Path) -> int:

@@ -12,12 +12,14 @@ from experiments.plan import (
     AUGMENTATIONS,
     COMPARED_M,
     DATASETS,
+    FOLDS,
     HALVES,
     HALVES_M,
     MAIN,
     PROFILES,
     UNSEEN,
     Cell,
+    choice_cells,
     compared_cells,
     main_cells,
 )
@@ -38,6 +40,37 @@ TITLES: Final = {
     "augment_dropout_cutoff": "Dropout + Feature cutoff",
     "projection_only": "Fusion projection distiller",
     "selector_only": "Gaussian adaptive selector",
+    "two_epochs": "two epochs",
+    "three_epochs": "three epochs",
+    "more_examples": "twice the examples, one epoch",
+    "more_relations": "Wiki-ZSL's relations are seen as well",
+    "sampled_texts": "zsre's and the published relation texts, one drawn at each step",
+    "ranked_seen": "the paper's margins, against all seen relations",
+    "softmax_batch": "softmax over the batch's relations",
+    "sharp_softmax": "softmax with τ 0.02",
+    "soft_softmax": "softmax with τ 0.1",
+    "far_negatives": "relations of near meaning are no negatives",
+    "reversed_pairs": "reversed pairs are negatives",
+    "level": "with the level loss",
+    "fast_encoder": "the encoder at 5e-5",
+    "one_rate": "new layers at the encoder's 2e-5",
+    "frozen_layers": "the lower three layers frozen",
+    "trained_embeddings": "embeddings are trained",
+    "value_gaussian": "Gaussian over key values",
+    "attended_only": "projection only, without reverse attention",
+    "contrast_positive": "other examples of a relation are positives",
+    "contrast_ignore": "other examples of a relation are no negatives",
+    "contrast_warm": "contrast with τ 0.5",
+    "marked": "markers, one row for each pair",
+    "max_pooling": "entities pooled by maximum",
+}
+#: What an experiment is called among choices, if its title elsewhere would not say it there.
+CHOICE_TITLES: Final = {
+    "sdzre": "the profile as it is",
+    "without_contrast": "no contrast",
+    "projection_only": "projection only",
+    "selector_only": "selector only",
+    "without_distiller": "no distiller",
 }
 Lines = list[str]
 
@@ -135,16 +168,42 @@ def table4(profile: str, results: Results) -> Lines:
 
 def table5(profile: str, results: Results) -> Lines:
     """Return Table 5, what training takes."""
-    columns = ["method", "GPU memory", "memory", "CPU", "parameters", "training", "runs", "on"]
+    columns = ["method", "GPU memory", "GPU use", "memory", "CPU", "parameters", "training", "examples/s", "runs", "on"]
     rows = []
     for method, cost in published()["table5"].items():
         figures = [f"{cost['parameters']:.2f} M", f"{cost['minutes']:.2f} min"]
-        rows.append([f"{method}, published", cost["gpu"], "", cost["cpu"], *figures, "", "RTX 3090"])
+        rows.append([f"{method}, published", cost["gpu"], "", "", cost["cpu"], *figures, "", "", "RTX 3090"])
     for experiment in reversed(MAIN):
         cells = main_cells(profile, experiment, "fewrel", HALVES_M)
         # Runs that were interrupted were not watched as a whole.
         found = [result for result in measured(cells, results) if result.record["training"]]
         rows.append([f"**{TITLES[experiment]}, here**", *_costs(found, len(cells))])
+    return table(columns, rows)
+
+
+def table_of_choices(profile: str, results: Results) -> Lines:
+    """Return what was compared on relations that no split tests, each with its difference from the profile.
+
+    Differences are those of runs with the same fold and seed.
+    """
+    usual = choice_cells(profile, "sdzre")
+    folds = [f"F1, fold {number}" for number in range(1, 1 + len(FOLDS))]
+    columns = ["about", "setting", *folds, "F1", "difference", "smallest to largest", "runs"]
+    topics = {"": ("sdzre",), **PROFILES[profile].choices}
+    rows = []
+    for topic, experiment in ((topic, name) for topic, names in topics.items() for name in names):
+        cells = choice_cells(profile, experiment)
+        row = [topic, CHOICE_TITLES.get(experiment, TITLES[experiment])]
+        mean = mean_of(cells, results)
+        if mean is None:
+            rows.append([*row, *([""] * len(FOLDS)), NOT_RUN, "", "", ""])
+            continue
+        means = [mean_of([cell for cell in cells if cell.partition == fold], results) for fold in FOLDS]
+        both = [(own, base) for own, base in zip(cells, usual, strict=True) if own in results and base in results]
+        gains = [results[own].f1 - results[base].f1 for own, base in both] if experiment != "sdzre" else []
+        row += [_figure(own.f1) if own else "" for own in means]
+        row += [_figure(mean.f1), f"{fmean(gains):+.2f}" if gains else ""]
+        rows.append([*row, f"{min(gains):+.2f} to {max(gains):+.2f}" if len(gains) > 1 else "", mean.behind])
     return table(columns, rows)
 
 
@@ -182,7 +241,7 @@ def _beside(figures: Sequence[float]) -> list[str]:
 
 def _costs(found: Sequence[Result], wanted: int) -> list[str]:
     if not found:
-        return ["", "", "", "", NOT_RUN, "", ""]
+        return ["", "", "", "", "", NOT_RUN, "", "", ""]
 
     def mean(value: Callable[[Result], float | None], form: str) -> str:
         values = [number for number in map(value, found) if number is not None]
@@ -190,10 +249,12 @@ def _costs(found: Sequence[Result], wanted: int) -> list[str]:
 
     return [
         mean(lambda result: result.record["training"]["gpu_memory"], "{:,.0f} MB"),
+        mean(lambda result: result.record["training"]["gpu_use"], "{:.0f}%"),
         mean(lambda result: result.record["training"]["memory"], "{:,.0f} MB"),
         mean(_cpu_use, "{:.0%}"),
         mean(lambda result: result.record["parameters"] / 1e6, "{:.2f} M"),
         mean(lambda result: result.record["training"]["seconds"] / 60, "{:.2f} min"),
+        mean(lambda result: result.record["training"].get("examples_per_second"), "{:.0f}"),
         str(len(found)) if len(found) == wanted else f"{len(found)} of {wanted}",
         "; ".join(sorted({result.record["device"] for result in found})),
     ]

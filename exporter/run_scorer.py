@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from zsre.exporter.export import level_calibration
@@ -15,18 +16,18 @@ from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.scorer import Scorer
 from zsre.trainer.checkpoint import WEIGHTS
 from zsre.trainer.relation_table import RelationEncoder
-from zsre.trainer.setup import TrainedRun, load_run
+from zsre.trainer.setup import TrainedRun, choose_device, load_run
 from zsre.trainer.validate import encode_pairs
 
 
 class RunModel:
     """A run's torch model, encoding as an exported file does."""
 
-    device = "CPU"
-
-    def __init__(self, run: TrainedRun) -> None:
+    def __init__(self, run: TrainedRun, device: torch.device) -> None:
         self.run = run
-        self.relations = RelationEncoder(run.config.relation_encoder_name)
+        self.device = device.type.upper()
+        self.run.model.to(device)
+        self.relations = RelationEncoder(run.config.relation_encoder_name, str(device))
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences."""
@@ -37,11 +38,12 @@ class RunModel:
         return self.relations.blocks(list(relations), self.run.config.model.alpha)
 
 
-def load_scorer(path: Path) -> Scorer:
-    """Load a run directory's best epoch for measuring."""
+def load_scorer(path: Path, device: str) -> Scorer:
+    """Load a run directory's best epoch for measuring, on CUDA where torch has it; raise UsageError if it must."""
+    chosen = choose_device(device)
     run = load_run(path)
     return Scorer(
-        RunModel(run),
+        RunModel(run, chosen),
         run.config.name,
         hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()[:32],
         run.calibration or level_calibration(run),

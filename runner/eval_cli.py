@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add("--log", type=Path, metavar="FILE", help="append the figures to this file; --part test demands it")
     add("--per-class", action="store_true", help="give each relation's figures and confusions too")
     add("--json", action="store_true", help="print one line of JSON, as in the log")
-    add("--device", choices=DEVICES, default="auto", help="what to run an exported model on (default: auto)")
+    add("--device", choices=DEVICES, default="auto", help="what to run the model on (default: auto)")
     add("--threads", type=int, metavar="N", help="threads for an exported model on a CPU (default: all cores)")
     add("--version", action="version", version=f"zsre {version('zsre')}")
     return command

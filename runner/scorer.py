@@ -53,13 +53,14 @@ def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
     """Load an exported file (None: the one that ships), or a run directory through the adapter that is installed.
 
     Raises ModelError for what is neither, MissingExtraError for a run directory where torch is missing, and
-    UsageError for a device or threads that a run directory, which runs as torch sees fit, would not heed.
+    UsageError for a device that is not there, or for threads that a run directory would not heed.
     """
     if path is not None and path.is_dir():
-        if device == "cuda" or threads:
-            flag = "--device cuda" if device == "cuda" else f"--threads {threads}"
-            raise UsageError(f"{flag}: is for exported models, and {path} is a run directory: zsre-export it first")
-        return _load_run(path)
+        if threads:
+            raise UsageError(
+                f"--threads {threads}: is for exported models, and {path} is a run directory: zsre-export it first"
+            )
+        return _load_run(path, device)
     engine = load_engine(path, device, threads)
     contract = engine.contract
     return Scorer(
@@ -72,11 +73,11 @@ def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
     )
 
 
-def _load_run(path: Path) -> Scorer:
+def _load_run(path: Path, device: str) -> Scorer:
     for entry in entry_points(group=SCORERS, name="run-directory"):
         try:
-            load: Callable[[Path], Scorer] = entry.load()
+            load: Callable[[Path, str], Scorer] = entry.load()
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a run directory needs {error.name}: pip install 'zsre[train]'") from error
-        return load(path)
+        return load(path, device)
     raise ModelError(f"{path}: a folder, and no adapter for run directories is installed; give a model.onnx")

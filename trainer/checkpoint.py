@@ -1,8 +1,8 @@
 """The run directory: what a run leaves behind, and what it needs to go on after an interruption.
 
 ``config.yaml``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
-``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``calibration.json`` and
-``folds/`` if it was calibrated; while it runs also ``checkpoint.safetensors``.
+``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``,
+``calibration.json`` and ``folds/`` if it was calibrated; while it runs also ``checkpoint.safetensors``.
 Everything is written to a temporary name first and then renamed.
 """
 
@@ -27,6 +27,8 @@ from zsre.trainer.config import TrainConfig, read_config
 
 WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "config.yaml", "run.json"
 METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint.safetensors", "calibration.json"
+#: Apart from the metrics, which an interruption doesn't change.
+SPEED = "speed.json"
 PROGRESS_KEY = "progress"
 
 

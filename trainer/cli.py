@@ -82,6 +82,7 @@ def train(arguments: argparse.Namespace) -> None:
         from zsre.trainer.checkpoint import is_started
         from zsre.trainer.folds import calibrate
         from zsre.trainer.loop import fit
+        from zsre.trainer.setup import choose_device
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)
@@ -159,16 +160,6 @@ def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
                 folder.rmdir()
         raise
     return setup
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device asked for; ``auto`` takes CUDA where there is one."""
-    import torch
-
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def show_progress(status: Status) -> None:

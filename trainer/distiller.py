@@ -44,7 +44,9 @@ class FusionProjectionDistiller(nn.Module):
     Without ``reverse_attention`` (eqs. 9–11), h⁻ is A_dot alone, as in RE-Matching (Zhao et al., 2023).
     """
 
-    def __init__(self, width: int, seen_relations: int, reverse_strength: float, reverse_attention: bool = True) -> None:
+    def __init__(
+        self, width: int, seen_relations: int, reverse_strength: float, reverse_attention: bool = True
+    ) -> None:
         super().__init__()
         self.query = nn.Parameter(torch.randn(width) * width**-0.5)
         self.classifier = nn.Linear(width, seen_relations)

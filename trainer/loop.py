@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from zsre.trainer.batches import batches, plan_epoch
 from zsre.trainer.checkpoint import (
     METRICS,
+    SPEED,
     WEIGHTS,
     Progress,
     cut_metrics,
@@ -24,6 +26,7 @@ from zsre.trainer.checkpoint import (
     save_checkpoint,
     save_tensors,
     write_facts,
+    write_text,
 )
 from zsre.trainer.config import OptimConfig
 from zsre.trainer.objective import LossParts
@@ -119,7 +122,7 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     lengths = [len(row.ids) for row in setup.rows]
     per_epoch = -(-len(lengths) // optim.batch_size)
     steps = per_epoch * optim.epochs
-    meter = _Meter(setup.device)
+    meter = _Meter()
     for epoch in range(progress.epoch, optim.epochs):
         plan = plan_epoch(lengths, optim.batch_size, setup.config.seed, epoch)
         setup.model.train()
@@ -145,6 +148,8 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
                 save_checkpoint(directory, progress, modules, optimizer)
         progress = finish_epoch(setup, directory, progress)
         save_checkpoint(directory, progress, modules, optimizer)
+    if meter.rates:
+        write_text(directory / SPEED, json.dumps({"examples_per_second": round(median(meter.rates), 1)}) + "\n")
     # The level in the facts is the best epoch's, as the weights are.
     write_facts(directory, replace(read_run(directory)[1], finished=True))
     plot_losses(directory)
@@ -180,8 +185,8 @@ def log(directory: Path, values: dict[str, float]) -> None:
 class _Meter:
     """Averages losses and counts examples between two lines of the log; reads the device only then."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self) -> None:
+        self.rates: list[float] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -197,5 +202,6 @@ class _Meter:
         values = [parts.values() for parts in self.parts]
         means = {name: round(float(torch.stack([value[name] for value in values]).mean()), 6) for name in values[0]}
         rate = self.examples / max(1e-9, time.perf_counter() - self.since)
+        self.rates.append(rate)
         self._reset()
         return Status(epoch, step, steps, means, rate)

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel
 from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import equivalents_of
-from zsre.relations.errors import ConfigError, ModelError
+from zsre.relations.errors import ConfigError, ModelError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 from zsre.relations.splits import Split, load_described, read_split
@@ -80,10 +80,20 @@ class Setup:
         )
 
 
+def choose_device(name: str) -> torch.device:
+    """Return the device asked for; ``auto`` takes CUDA where there is one."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
 def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Load data, encoders and relation texts; raise a ZsreError for whatever does not fit together."""
     # Calibration comes last, and hours are not to be lost over a file that is not there.
     check_sources(config.calibration.data)
+    if config.beyond_split and not config.split:
+        raise ConfigError("beyond_split: there is no split to go beyond; set split, or leave this out")
     sources = read_sources(config.data)
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)

@@ -9,8 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from experiments.plan import DATASETS, GROUPS, MAIN, PROFILES, SEED, SWEEPS, Cell, Sweep, plan, sweep_cells
-from experiments.recipes import recipe
+from experiments.choice_splits import HARDEST, choice_splits
+from experiments.plan import (
+    DATASETS,
+    FOLDS,
+    GROUPS,
+    HELD_OUT,
+    MAIN,
+    PROFILES,
+    SEED,
+    SWEEPS,
+    Cell,
+    Sweep,
+    compared_choices,
+    fold_split,
+    plan,
+    sweep_cells,
+)
+from experiments.recipes import CONFIGS, recipe
+from zsre.relations.splits import read_split
 
 DATA = Path(os.environ.get("ZSRE_DATA", "data"))
 
@@ -77,7 +94,7 @@ def test_data_sets_are_chosen() -> None:
 def test_sweeps_never_touch_test_relations_and_nothing_else_is_measured_on_others(profile: str) -> None:
     for group in GROUPS:
         parts = {cell.part for cell in plan(profile, [group])}
-        assert parts == ({"eval"} if group == "sweeps" else {"test"})
+        assert parts <= ({"eval"} if group in ("sweeps", "choices") else {"test"})
     assert all(cell.part == "eval" for cell in plan(profile) if cell.setting)
 
 
@@ -97,6 +114,37 @@ def test_margins_are_swept_where_there_are_margins(profile: str) -> None:
     for sweep in SWEEPS:
         for cell in sweep_cells(profile, sweep, "fewrel").values():
             assert not sweep.margins or recipe(cell).ranking.negatives == "ranked"
+
+
+def test_choices_are_compared_on_the_same_folds_with_the_same_seeds() -> None:
+    cells = plan("cpu", ["choices"])
+    names = compared_choices("cpu")
+    assert names[0] == "sdzre" and len(set(names)) == len(names)
+    on = [(cell.partition, cell.seed) for cell in cells if cell.experiment == "sdzre"]
+    assert sorted(on) == [(fold, seed) for fold in FOLDS for seed in (13, 14)]
+    for name in names:
+        assert [(cell.partition, cell.seed) for cell in cells if cell.experiment == name] == on
+    # One seed for all before any with the next.
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert {(cell.dataset, cell.m, cell.part) for cell in cells} == {("fewrel", 15, "eval")}
+    assert plan("paper", ["choices"]) == [] and compared_choices("paper") == ()
+
+
+def test_choices_never_touch_a_relation_that_a_published_split_tests() -> None:
+    folder = DATA / "fewrel" / "splits"
+    if not folder.is_dir():
+        pytest.skip("there is no fewrel in the folder that ZSRE_DATA names")
+    tested = {relation for path in folder.glob("*.json") for relation in read_split(path).test}
+    splits = choice_splits()
+    assert splits == {name: read_split(CONFIGS / "splits" / f"{name}.json") for name in splits}
+    assert (
+        {path.stem for path in (CONFIGS / "splits").iterdir()} == splits.keys() == {fold_split(fold) for fold in FOLDS}
+    )
+    held_out = [relation for split in splits.values() for relation in split.eval]
+    assert len(held_out) == len(set(held_out)) == 2 * HELD_OUT and not tested & set(held_out)
+    hardest = read_split(folder / f"{HARDEST}.json")
+    for split in splits.values():
+        assert len(split.train) == 50 and not {*split.eval, *hardest.test} & set(split.train) and not split.test
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.plan import DATASETS, PROFILES, UNSEEN, Cell, plan
+from experiments.plan import DATASETS, FOLDS, PROFILES, UNSEEN, Cell, plan
 from experiments.recipes import CONFIGS, config_files, eval_command, recipe, train_command
 from zsre.runner import eval_cli
 from zsre.trainer import cli as train_cli
-from zsre.trainer.config import TrainConfig, read_configs
+from zsre.trainer.config import DataConfig, TrainConfig, read_configs
 
 #: The fields in which each experiment may differ from SDZRE of its profile.
 ABOUT = {
     "sdzre": set(),
     "re_matching": {
-        "model.entity_pooling", "model.distiller", "contrast.weight", "ranking.negatives", "ranking.scope",
+        "model.entity_pooling", "model.distiller", "model.reverse_attention", "contrast.weight", "ranking.negatives",
+        "ranking.scope",
     },
     "without_contrast": {"contrast.weight"},
     "without_distiller": {"model.distiller"},
@@ -30,11 +32,35 @@ ABOUT = {
     "projection_only": {"model.distiller"},
     "selector_only": {"model.distiller"},
     "published_texts": {"texts.sources"},
+    "two_epochs": {"optim.epochs"},
+    "three_epochs": {"optim.epochs"},
+    "more_examples": {"data"},
+    "more_relations": {"data", "beyond_split"},
+    "sampled_texts": {"texts.sources", "texts.phrasings"},
+    "ranked_seen": {"ranking.negatives"},
+    "softmax_batch": {"ranking.scope"},
+    "sharp_softmax": {"ranking.temperature"},
+    "soft_softmax": {"ranking.temperature"},
+    "far_negatives": {"data"},
+    "reversed_pairs": {"data"},
+    "level": {"level.weight"},
+    "fast_encoder": {"optim.learning_rate", "optim.new_layers_factor"},
+    "one_rate": {"optim.new_layers_factor"},
+    "frozen_layers": {"optim.frozen_layers"},
+    "trained_embeddings": {"optim.frozen_embeddings"},
+    "value_gaussian": {"model.gaussian"},
+    "attended_only": {"model.distiller", "model.reverse_attention"},
+    "contrast_positive": {"contrast.same_relation"},
+    "contrast_ignore": {"contrast.same_relation"},
+    "contrast_warm": {"contrast.temperature"},
+    "marked": {"model.pairing"},
+    "max_pooling": {"model.entity_pooling"},
 }  # fmt: skip
 #: What they set there, in any profile.
 SET = {
     "re_matching": {
-        "model.entity_pooling": "max", "model.distiller": "projection", "contrast.weight": 0,
+        "model.entity_pooling": "max", "model.distiller": "projection", "model.reverse_attention": False,
+        "contrast.weight": 0,
         "ranking.negatives": "random", "ranking.scope": "batch",
     },
     "without_contrast": {"contrast.weight": 0},
@@ -68,8 +94,13 @@ def _recipe(profile: str, experiment: str, dataset: str) -> dict[str, Any]:
     return _fields(read_configs(config_files(profile, experiment, dataset)))
 
 
-@EVERYWHERE
-@pytest.mark.parametrize("experiment", ABOUT)
+COMPARED = pytest.mark.parametrize(
+    ("profile", "dataset", "experiment"),
+    sorted({(cell.profile, cell.dataset, cell.experiment) for profile in PROFILES for cell in plan(profile)}),
+)
+
+
+@COMPARED
 def test_an_experiment_differs_from_sdzre_in_what_it_is_about_and_in_nothing_else(
     profile: str, dataset: str, experiment: str
 ) -> None:
@@ -78,8 +109,22 @@ def test_an_experiment_differs_from_sdzre_in_what_it_is_about_and_in_nothing_els
     assert changed <= ABOUT[experiment]
     assert {name: found[name] for name in SET.get(experiment, {})} == SET.get(experiment, {})
     # What an experiment of a profile does not change, another experiment of that profile is.
-    planned = {cell.experiment for cell in plan(profile)}
-    assert bool(changed) == (experiment in planned and experiment != "sdzre")
+    assert bool(changed) == (experiment != "sdzre")
+
+
+def test_an_experiment_that_differs_in_its_data_has_the_data_of_the_profile_but_for_that() -> None:
+    plain = {"path": "fewrel/fewrel.json.gz", "per_relation": 150}
+    sources = {
+        "more_examples": [plain | {"per_relation": 300}],
+        "more_relations": [plain, {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 75}],
+        "far_negatives": [plain | {"near_negatives": False}],
+        "reversed_pairs": [plain | {"reversed": True}],
+    }
+    assert _recipe("cpu", "sdzre", "fewrel")["data"] == (asdict(DataConfig(**plain)),)
+    for experiment, expected in sources.items():
+        assert _recipe("cpu", experiment, "fewrel")["data"] == tuple(
+            asdict(DataConfig(**fields)) for fields in expected
+        )
 
 
 def test_every_file_is_an_experiment_of_some_profile() -> None:
@@ -147,14 +192,18 @@ def data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_commands_measure_each_cell_on_its_part_and_in_its_log(profile: str, data_sets: Path) -> None:
+    """From the project's folder, where the splits of the folds are."""
     for cell in plan(profile):
         config = recipe(cell)
         command = eval_command(cell, config, Path("runs") / cell.name, Path("some.jsonl"))
         arguments = eval_cli.parser().parse_args(command[3:])
         eval_cli.check_flags(arguments)
-        assert arguments.model == Path("runs") / cell.name and arguments.per_class and arguments.per_relation is None
+        assert arguments.model == Path("runs") / cell.name and arguments.per_class
+        assert arguments.per_relation == (300 if cell.partition in FOLDS else None)
         assert arguments.part == cell.part and arguments.log == Path("some.jsonl")
-        assert arguments.split == data_sets / cell.dataset / "splits" / f"{cell.split}.json"
+        own = Path("configs") if cell.partition in FOLDS else data_sets / cell.dataset
+        assert arguments.split == own / "splits" / f"{cell.split}.json"
+        assert arguments.training_data == ([data_sets / other.path for other in config.data[1:]] or None)
         assert arguments.data == data_sets / config.data[0].path
         assert arguments.relations.removeprefix(f"{data_sets}{os.sep}") == config.texts.sources[0]
         assert (arguments.part == "test") == (not cell.setting and not cell.name.endswith("-eval"))

@@ -42,6 +42,7 @@ class Commands:
         if module == TRAIN and (module, cell.name) not in self.failing:
             save_file({"a": np.zeros((3, 4)), "b": np.zeros(5)}, directory / "model.safetensors")
             write_text(directory / "run.json", json.dumps({"finished": True}))
+            write_text(directory / "speed.json", json.dumps({"examples_per_second": 91.5}))
         if error := self.failing.get((module, cell.name)):
             raise error
         if module == EVAL:
@@ -87,6 +88,7 @@ def test_each_cell_is_trained_measured_and_recorded(places: Places, commands: Co
     assert record["parameters"] == 17 and record["config"] == json.loads(json.dumps(recipe(CELLS[0]).to_dict()))
     assert record["training"] == {
         "seconds": 12.3, "cpu_seconds": 23.4, "memory": 1000, "gpu_memory": None, "gpu_use": None,
+        "examples_per_second": 91.5,
     }  # fmt: skip
 
 

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from experiments.plan import DATASETS, PROFILES, SWEEPS, UNSEEN, Cell, compared_cells, main_cells, plan, sweep_cells
+from experiments.plan import (
+    DATASETS,
+    PROFILES,
+    SWEEPS,
+    UNSEEN,
+    Cell,
+    choice_cells,
+    compared_cells,
+    compared_choices,
+    main_cells,
+    plan,
+    sweep_cells,
+)
 from experiments.records import Results, read_lines, read_results
 from experiments.summary import mean_of, published, whole_figures, whole_relations
 from experiments.tables import (
@@ -22,6 +34,7 @@ from experiments.tables import (
     table3,
     table4,
     table5,
+    table_of_choices,
     whole_of_wikizsl,
 )
 from tests.experiments.conftest import Measure
@@ -106,13 +119,14 @@ def test_tables_3_and_4(found: Results) -> None:
 def test_table_5_leaves_interrupted_runs_out(results: Path, measure: Measure) -> None:
     cells = main_cells("cpu", "sdzre", "fewrel", 15)
     costs = {"cpu_seconds": 90.0, "memory": 1000.0, "gpu_memory": None, "gpu_use": None}
+    on_gpu = {"seconds": 180.0, "gpu_memory": 2048.0, "gpu_use": 87.0, "examples_per_second": 95.5}
     measure(cells[0], 70, record={"training": costs | {"seconds": 60.0}, "device": "B"})
-    measure(cells[1], 70, record={"training": costs | {"seconds": 180.0, "gpu_memory": 2048.0}, "device": "A"})
+    measure(cells[1], 70, record={"training": costs | on_gpu, "device": "A"})
     measure(cells[2], 70, record={"training": None, "device": "C"})
     rows = _rows(table5("cpu", read_results(cells, results)), 1)
     ours = rows[("**SDZRE, here**",)]
-    assert ours == ["2,048 MB", "1,000 MB", "100%", "23.77 M", "2.00 min", "2 of 5", "A; B"]
-    assert rows[("SDZRE, published",)] == ["1.79 MB", "", "1.1%", "113.66 M", "13.54 min", "", "RTX 3090"]
+    assert ours == ["2,048 MB", "87%", "1,000 MB", "100%", "23.77 M", "2.00 min", "96", "2 of 5", "A; B"]
+    assert rows[("SDZRE, published",)] == ["1.79 MB", "", "", "1.1%", "113.66 M", "13.54 min", "", "", "RTX 3090"]
 
 
 class TestWholeRelations:
@@ -160,6 +174,21 @@ class TestWholeRelations:
         samples = pairs.keys() - whole_relations()
         assert len(whole_relations()) == 67 and len(samples) == 46 and whole_relations() <= pairs.keys()
         assert max(pairs[relation] for relation in samples) < min(pairs[relation] for relation in whole_relations())
+
+
+def test_choices_are_compared_run_by_run_with_the_profile(results: Path, measure: Measure) -> None:
+    for f1, cell in zip((70, 60, 72, 64), choice_cells("cpu", "sdzre"), strict=True):
+        measure(cell, f1)
+    for f1, cell in zip((73, 61, 73), choice_cells("cpu", "two_epochs"), strict=False):
+        measure(cell, f1)
+    measure(choice_cells("cpu", "marked")[1], 58.5)
+    rows = _rows(table_of_choices("cpu", read_results(plan("cpu"), results)), 2)
+    # Two folds with the one seed, then with the other.
+    assert rows["", "the profile as it is"] == ["71.00", "62.00", "66.50", "", "", "4"]
+    assert rows["epochs and examples", "two epochs"] == ["73.00", "61.00", "69.00", "+1.67", "+1.00 to +3.00", "3 of 4"]
+    assert rows["sentence side", "markers, one row for each pair"] == ["", "58.50", "58.50", "-1.50", "", "1 of 4"]
+    assert rows["contrast", "no contrast"] == ["", "", NOT_RUN, "", "", ""]
+    assert len(rows) == len(compared_choices("cpu"))
 
 
 def test_measurements_are_counted_beside_those_that_are_shown(found: Results) -> None:

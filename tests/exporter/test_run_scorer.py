@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun
-from zsre.relations.errors import MissingExtraError, ModelError
+from zsre.relations.errors import MissingExtraError, ModelError, UsageError
 from zsre.relations.relation import Relation, RelationSet
 from zsre.runner import eval_cli, scorer
 from zsre.runner.scorer import load_scorer
@@ -54,6 +55,16 @@ def test_a_run_says_of_itself_what_its_export_says(either: ExportedRun) -> None:
         exported.name, exported.calibration, exported.seen_relations, exported.seen_data,
     )  # fmt: skip
     assert len(run.fingerprint) == len(exported.fingerprint) == 32
+
+
+def test_a_run_is_measured_on_the_device_that_is_asked_for(
+    either: ExportedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_scorer(either.run.directory, "cpu", None).model.device == "CPU"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load_scorer(either.run.directory, "auto", None).model.device == "CPU"
+    with pytest.raises(UsageError, match="--device cuda: torch sees no CUDA device; use --device cpu or auto"):
+        load_scorer(either.run.directory, "cuda", None)
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,6 +165,14 @@ def test_relations_of_other_data_are_negatives_unless_close_in_meaning() -> None
     assert ("01", {"P25"}, {"P3373", "P19"}) in _targets(chosen)
 
 
+def test_relations_close_in_meaning_can_be_kept_from_being_negatives() -> None:
+    """Where each sentence has but one label, P3373 (sibling) may hold beside P22 (father)."""
+    sentences = [_sentence(number, (0, 1, relation)) for number, relation in enumerate(("P22", "P3373", "P19"))]
+    chosen = _choose((_config(near_negatives=False), sentences), seen="P22 P3373 P19")
+    negatives = {min(stated): negative for _, stated, negative in _targets(chosen)}
+    assert negatives == {"P19": {"P22", "P3373"}, "P22": {"P19"}, "P3373": {"P19"}}
+
+
 def test_relations_left_out_of_a_source_are_stated_by_the_others_alone() -> None:
     one = [_sentence(0, (0, 1, "born home")), _sentence(1, (1, 2, "home"))]
     other = [_sentence(2, (2, 0, "home"), source="other")]

@@ -34,13 +34,13 @@ def _rows(extra: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def _selector(reading: GaussianReading) -> GaussianAdaptiveSelector:
     torch.manual_seed(2)
     selector = GaussianAdaptiveSelector(WIDTH, reading)
-    torch.nn.init.normal_(selector.offset, std=0.7)
+    torch.nn.init.normal_(selector.offset, std=0.1 if reading == "position" else 0.7)
     return selector
 
 
-def _projection(strength: float = 0.5) -> FusionProjectionDistiller:
+def _projection(strength: float = 0.5, reverse_attention: bool = True) -> FusionProjectionDistiller:
     torch.manual_seed(3)
-    return FusionProjectionDistiller(WIDTH, seen_relations=4, reverse_strength=strength)
+    return FusionProjectionDistiller(WIDTH, 4, strength, reverse_attention)
 
 
 def test_reverse_gradient_is_the_identity_forward_and_minus_lambda_backward() -> None:
@@ -88,6 +88,16 @@ def test_irrelevant_features_are_equations_8_to_11() -> None:
         own = _numpy(states[row, :length])
         np.testing.assert_allclose(_numpy(dot[row]), paper.attended(query, own), atol=1e-5)
         np.testing.assert_allclose(_numpy(irrelevant[row]), paper.irrelevant(query, own), atol=1e-5)
+
+
+def test_without_reverse_attention_what_the_query_finds_is_irrelevant() -> None:
+    """RE-Matching's projection."""
+    states, mask = _rows()
+
+    irrelevant, dot = _projection(reverse_attention=False)(states, mask)
+
+    torch.testing.assert_close(irrelevant, dot)
+    torch.testing.assert_close(dot, _projection()(states, mask)[1])
 
 
 def test_projection_removes_irrelevant_features_as_equation_14() -> None:
@@ -178,6 +188,15 @@ def test_position_gaussian_is_equations_16_to_20() -> None:
         expected = paper.position_gaussian(length, float(selector.offset.detach()))
         np.testing.assert_allclose(found[row, :length, 0], expected, atol=1e-5)
         assert (found[row, length:] == 0).all()
+
+
+def test_the_offset_moves_the_gaussian_by_its_share_of_the_row() -> None:
+    states, mask = _rows()
+    selector = _selector("position")
+    torch.nn.init.constant_(selector.offset, 0.25)
+    for row, length in enumerate(LENGTHS):
+        peak = int(selector.gaussian(states, mask)[row].argmax())
+        assert abs(peak - ((length - 1) / 2 + 0.25 * length)) <= 1
 
 
 def test_value_gaussian_is_equations_16_to_20() -> None:

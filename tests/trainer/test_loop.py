@@ -116,8 +116,9 @@ def test_what_a_finished_run_leaves_behind(straight: tuple[Path, list[Status]]) 
     directory, _ = straight
     assert {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()} == {
         "config.yaml", "run.json", "model.safetensors", "tokenizer.json", "tokens.json", "encoder/config.json",
-        "metrics.jsonl", "loss.png",
+        "metrics.jsonl", "loss.png", "speed.json",
     }  # fmt: skip
+    assert json.loads((directory / "speed.json").read_text(encoding="utf-8"))["examples_per_second"] > 0
     facts = read_run(directory)[1]
     assert facts.finished and facts.seen_relations == ("author", "born", "crosses", "founder")
     # 16 pairs of each relation and, wrong way round, as many again.

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,33 @@ def test_other_validation_relations_do_not_set_those_of_the_split_free(tiny_conf
     data = [{"path": str(tmp_path / "both.jsonl")}]
     setup = _prepare(tiny_config(data=data, eval={"relations": ["singer"]}))
     assert int(setup.pairs.stated.sum()) == 2
+
+
+def test_beyond_a_split_everything_is_trained_on_but_what_it_holds_out_under_any_name(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    """P36 and P1376 are one fact, either way round."""
+    split = {"train": ["crosses"], "eval": ["home"], "test": ["P36"]}
+    (tmp_path / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    record = {
+        "id": "1", "text": "ada was born in avalon .", "mentions": [{"start": 0, "end": 3}, {"start": 16, "end": 22}],
+    }  # fmt: skip
+    with (tmp_path / "data.jsonl").open("w", encoding="utf-8") as file:
+        for relation in ("crosses", "home", "P36", "P1376", "P19"):
+            pairs = [{"head": 0, "tail": 1, "relations": [relation]}]
+            file.write(json.dumps(record | {"pairs": pairs}) + "\n")
+    config = tiny_config(
+        data=[{"path": str(tmp_path / "data.jsonl")}], split=str(tmp_path / "split.json"),
+        texts={"sources": [*tiny_config().texts.sources, "wikidata"]},
+    )  # fmt: skip
+    assert _prepare(config).pairs.relations == ("crosses",)
+    beyond = _prepare(replace(config, beyond_split=True))
+    assert beyond.pairs.relations == ("P19", "crosses") and len(beyond.rows) == 2
+
+
+def test_going_beyond_a_split_takes_a_split(tiny_config: Config) -> None:
+    with pytest.raises(ConfigError, match="beyond_split: there is no split to go beyond"):
+        _prepare(tiny_config(split=None, beyond_split=True))
 
 
 def test_what_a_run_records_of_itself(tiny_config: Config) -> None:
