@@ -9,7 +9,7 @@ from typing import Final, Literal
 Part = Literal["test", "eval"]
 UNSEEN: Final = (5, 10, 15)
 SEED: Final = 13
-GROUPS: Final = ("main", "ablations", "augmentation", "distiller", "sweeps", "choices")
+GROUPS: Final = ("main", "ablations", "augmentation", "distiller", "sweeps", "choices", "beyond")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Profile:
     """A scale to run everything at.
 
     Comparisons (Tables 2 to 4) repeat each experiment with ``seeds`` on the first ``partitions``. ``margins`` is the
-    experiment that has the paper's loss. ``further`` are rows of Table 2 that the paper does not have. ``choices``
-    are what its settings were chosen from, by topic.
+    experiment that has the paper's loss. ``further`` are rows of Table 2 that the paper does not have, ``beyond`` such
+    rows of Table 1, on FewRel alone. ``choices`` are what settings were chosen from, by topic.
     """
 
     about: str
@@ -59,6 +59,7 @@ class Profile:
     partitions: int
     margins: str
     further: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -93,10 +94,10 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
         "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",
         "reversed_pairs", "level",
     ),
-    "learning": ("fast_encoder", "one_rate", "frozen_layers", "trained_embeddings"),
+    "learning": ("fast_encoder", "one_rate", "frozen_layers", "trained_embeddings", "small_batch"),
     "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
     "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
-    "sentence side": ("marked", "max_pooling"),
+    "sentence side": ("marked", "max_pooling", "heavy_context"),
 }  # fmt: skip
 PROFILES: Final[Mapping[str, Profile]] = {
     "cpu": Profile(
@@ -106,7 +107,16 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=1,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
+        beyond=("tuned", "tuned_more_relations"),
         choices=CHOICES,
+    ),
+    "gpu": Profile(
+        "all-mpnet-base-v2 for sentences and relations, otherwise as profile `cpu` with all examples and three epochs",
+        seeds=(SEED,),
+        partitions=5,
+        margins="ranked_negatives",
+        further=("ranked_negatives", "published_texts"),
+        beyond=("whole_more_relations",),
     ),
     "paper": Profile(
         "the paper's own settings: BERT-base, Sentence-BERT, markers, the published relation texts, all examples, five "
@@ -194,6 +204,7 @@ def _cells(profile: str, group: str) -> Iterator[Cell]:
         "distiller": _halves,
         "sweeps": _swept,
         "choices": _choices,
+        "beyond": _beyond,
     }
     return makers[group](profile)
 
@@ -203,6 +214,12 @@ def _main(profile: str) -> Iterator[Cell]:
         for dataset in DATASETS:
             for m in UNSEEN:
                 yield from main_cells(profile, experiment, dataset, m)
+
+
+def _beyond(profile: str) -> Iterator[Cell]:
+    for experiment in PROFILES[profile].beyond:
+        for m in UNSEEN:
+            yield from main_cells(profile, experiment, "fewrel", m)
 
 
 def _compared(profile: str, experiments: Sequence[str]) -> Iterator[Cell]:

@@ -40,6 +40,9 @@ TITLES: Final = {
     "augment_dropout_cutoff": "Dropout + Feature cutoff",
     "projection_only": "Fusion projection distiller",
     "selector_only": "Gaussian adaptive selector",
+    "tuned": "zsre, tuned",
+    "tuned_more_relations": "zsre, tuned, with Wiki-ZSL's relations seen as well",
+    "whole_more_relations": "the same, with Wiki-ZSL's relations seen as well",
     "two_epochs": "two epochs",
     "three_epochs": "three epochs",
     "more_examples": "twice the examples, one epoch",
@@ -63,6 +66,8 @@ TITLES: Final = {
     "contrast_warm": "contrast with τ 0.5",
     "marked": "markers, one row for each pair",
     "max_pooling": "entities pooled by maximum",
+    "heavy_context": "α = 0.2: the context weighs 0.6",
+    "small_batch": "batches of 16",
 }
 #: What an experiment is called among choices, if its title elsewhere would not say it there.
 CHOICE_TITLES: Final = {
@@ -92,6 +97,9 @@ def table1(profile: str, results: Results) -> Lines:
         for experiment in reversed(MAIN):
             means = [mean_of(main_cells(profile, experiment, dataset, m), results) for dataset in DATASETS]
             rows.append([str(m), f"**{TITLES[experiment]}, here**", *_cells(means[0]), *_cells(means[1])])
+        for experiment in PROFILES[profile].beyond:
+            mean = mean_of(main_cells(profile, experiment, "fewrel", m), results)
+            rows.append([str(m), f"**{TITLES[experiment]}, here**", *_cells(mean), *([""] * 4)])
     return table(columns, rows)
 
 
@@ -99,7 +107,8 @@ def in_full(profile: str, results: Results) -> Lines:
     """Return what is behind the rows of Table 1 that were measured here."""
     columns = ["data", "m", "experiment", "runs", "F1", "spread of F1", "scikit-learn macro F1", "test pairs a run"]
     rows = []
-    for experiment, dataset, m in _main_rows():
+    beyond = [(experiment, "fewrel", m) for m in UNSEEN for experiment in PROFILES[profile].beyond]
+    for experiment, dataset, m in _main_rows() + beyond:
         found = measured(cells := main_cells(profile, experiment, dataset, m), results)
         row = [DATASETS[dataset].title, str(m), TITLES[experiment]]
         if mean := mean_of(cells, results):

@@ -55,6 +55,11 @@ ABOUT = {
     "contrast_warm": {"contrast.temperature"},
     "marked": {"model.pairing"},
     "max_pooling": {"model.entity_pooling"},
+    "heavy_context": {"model.alpha"},
+    "small_batch": {"optim.batch_size"},
+    "tuned": {"data", "optim.epochs"},
+    "tuned_more_relations": {"data", "optim.epochs", "beyond_split"},
+    "whole_more_relations": {"data", "beyond_split"},
 }  # fmt: skip
 #: What they set there, in any profile.
 SET = {
