@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -54,6 +55,10 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; the same command goes on where it was", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # A reader such as head has seen enough. Python flushes once more on its way out, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def act(arguments: argparse.Namespace, places: Places) -> int:
@@ -92,7 +97,7 @@ def show(cells: Sequence[Cell], places: Places) -> None:
     missing = frozenset(missing_cells(cells, places))
     for cell in cells:
         print(f"{'missing ' if cell in missing else 'measured'}  {cell.name}")
-    print(f"{len(cells)} cells, {len(cells) - len(missing)} of them measured")
+    print(f"{len(cells)} cells, {len(cells) - len(missing)} of them measured", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from experiments.plan import SWEEPS, Cell, main_cells, plan, sweep_cells
 from experiments.run import Places
 from experiments.usage import CommandError, Usage
 from tests.experiments.conftest import Measure
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -35,6 +39,15 @@ def test_cells_are_listed_with_where_they_stand(
     assert lines[0] == "measured  cpu/fewrel-5_ori-sdzre-13" and lines[1] == "missing   cpu/fewrel-5_40-sdzre-13"
     assert lines[-1] == "30 cells, 1 of them measured" and len(lines) == 31
     assert not (places.results / "experiments.md").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """As in ``--list | head``."""
+    words = [sys.executable, "-m", "experiments", "--list"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 0
 
 
 @pytest.mark.parametrize(
