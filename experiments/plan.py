@@ -87,6 +87,9 @@ CHOICE_PAIRS: Final = 300
 HELD_OUT: Final = 15
 #: What is compared there, beside SDZRE as the profile has it, by topic.
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
+    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
+    "sentence side": ("marked", "max_pooling", "heavy_entities"),
     "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
     "seen relations": ("more_relations",),
     "relation texts": ("published_texts", "sampled_texts"),
@@ -95,9 +98,6 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
         "reversed_pairs", "level",
     ),
     "learning": ("fast_encoder", "one_rate", "frozen_layers", "trained_embeddings", "small_batch"),
-    "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
-    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
-    "sentence side": ("marked", "max_pooling", "heavy_context"),
 }  # fmt: skip
 PROFILES: Final[Mapping[str, Profile]] = {
     "cpu": Profile(
@@ -241,6 +241,5 @@ def _swept(profile: str) -> Iterator[Cell]:
 
 def _choices(profile: str) -> Iterator[Cell]:
     """Yield all choices with one seed before any with the next, so that there is something to compare early."""
-    by_experiment = [choice_cells(profile, experiment) for experiment in compared_choices(profile)]
-    for repeated in zip(*by_experiment, strict=True):
-        yield from repeated
+    cells = (cell for experiment in compared_choices(profile) for cell in choice_cells(profile, experiment))
+    yield from sorted(cells, key=lambda cell: cell.seed)

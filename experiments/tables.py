@@ -66,7 +66,7 @@ TITLES: Final = {
     "contrast_warm": "contrast with τ 0.5",
     "marked": "markers, one row for each pair",
     "max_pooling": "entities pooled by maximum",
-    "heavy_context": "α = 0.2: the context weighs 0.6",
+    "heavy_entities": "α = 0.4: the context weighs 0.2",
     "small_batch": "batches of 16",
 }
 #: What an experiment is called among choices, if its title elsewhere would not say it there.

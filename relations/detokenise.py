@@ -75,7 +75,9 @@ def detokenise(tokens: Sequence[str]) -> Detokenised:
     glued = True  # whether the next word follows without a space
     for index, word in enumerate(words):
         if word:
-            attaches, glues = quotes.sides(index) or _sides(words, index)
+            # Most words; none of the rules below is about one.
+            plain = word.isalnum()
+            attaches, glues = (False, False) if plain else quotes.sides(index) or _sides(words, index)
             if not (glued or attaches):
                 pieces.append(" ")
                 position += 1

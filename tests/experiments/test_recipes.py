@@ -55,7 +55,7 @@ ABOUT = {
     "contrast_warm": {"contrast.temperature"},
     "marked": {"model.pairing"},
     "max_pooling": {"model.entity_pooling"},
-    "heavy_context": {"model.alpha"},
+    "heavy_entities": {"model.alpha"},
     "small_batch": {"optim.batch_size"},
     "tuned": {"data", "optim.epochs"},
     "tuned_more_relations": {"data", "optim.epochs", "beyond_split"},
