@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -61,16 +62,32 @@ class Progress:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors whole or not at all; safetensors, never pickle."""
+    contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    with _replacing(path) as temporary:
+        save_file(contiguous, str(temporary), metadata)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name to write to, which takes the place of ``path`` once that is done; raise OutputError."""
     temporary = path.with_name(path.name + ".tmp")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, str(temporary), metadata)
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        # What was written of it takes the room that is missing.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(
+            f"{path}: cannot be written: {reason}; make room, then go on with --resume, or start again"
+        ) from error
 
 
 def write_facts(directory: Path, facts: RunFacts) -> None:

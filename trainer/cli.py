@@ -146,6 +146,7 @@ def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup 
 def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
     """Make the directory of a new run and return what it takes to train; a run that cannot start leaves nothing."""
     from zsre.trainer.checkpoint import make_directory, start_run
+    from zsre.trainer.folds import dealt_folds
     from zsre.trainer.setup import prepare
 
     missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
@@ -153,6 +154,9 @@ def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
         # Made first, so that a place that cannot be written to is told before anything is loaded.
         make_directory(directory)
         setup = prepare(config, device)
+        if config.calibration.data:
+            # Told now and not after the training that comes before the folds.
+            dealt_folds(config, setup.pairs.relations)
         start_run(directory, config)
     except BaseException:
         for folder in missing:

@@ -44,6 +44,17 @@ logger = logging.getLogger(__name__)
 FOLDS, SAMPLE = "folds", "sample.npz"
 
 
+def dealt_folds(config: TrainConfig, relations: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the folds of a run that sees these relations; raise ConfigError if there are too many folds for them."""
+    folds = deal_folds(relations, config.calibration.folds, config.seed)
+    if not all(folds):
+        raise ConfigError(
+            f"calibration.folds: {len(folds)} folds are more than {len(relations)} relations, with those "
+            "of one meaning kept together, can be dealt into; ask for fewer"
+        )
+    return folds
+
+
 def deal_folds(relations: Iterable[str], count: int, seed: int) -> list[tuple[str, ...]]:
     """Deal relations into folds of like size, keeping those of one meaning (and inverses) together."""
     left = sorted(relations)
@@ -73,12 +84,7 @@ def calibrate(
     if not config.calibration.data:
         raise ConfigError("calibration needs densely annotated text: set calibration.data")
     _, facts = read_run(directory)
-    folds = deal_folds(facts.seen_relations, config.calibration.folds, config.seed)
-    if not all(folds):
-        raise ConfigError(
-            f"calibration.folds: {len(folds)} folds are more than {len(facts.seen_relations)} relations, with those "
-            "of one meaning kept together, can be dealt into; ask for fewer"
-        )
+    folds = dealt_folds(config, facts.seen_relations)
     similarities, correct = [], []
     for number, fold in enumerate(folds):
         sample = fold_sample(config, directory / FOLDS / str(number), fold, device, show)

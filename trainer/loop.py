@@ -13,6 +13,7 @@ from statistics import median
 import torch
 from torch import nn
 
+from zsre.relations.errors import OutputError
 from zsre.trainer.batches import batches, plan_epoch
 from zsre.trainer.checkpoint import (
     METRICS,
@@ -177,9 +178,15 @@ def finish_epoch(setup: Setup, directory: Path, progress: Progress) -> Progress:
 
 
 def log(directory: Path, values: dict[str, float]) -> None:
-    """Append one line to the run's metrics."""
-    with (directory / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+    """Append one line to the run's metrics; raise OutputError if that fails."""
+    path = directory / METRICS
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror}; make room, then go on with --resume, or start again"
+        ) from error
 
 
 class _Meter:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from zsre.relations.contract import Calibration
@@ -96,6 +97,29 @@ class TestCheckpoint:
         monkeypatch.setattr(checkpoint, "save_file", cut_short)
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(tmp_path, Progress(1, 4, 14, 0.25, 0), modules, optimizer)
+        assert load_checkpoint(tmp_path, modules, optimizer) == PROGRESS
+
+    @pytest.mark.parametrize(
+        "error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+    )
+    def test_a_full_disk_is_told_and_leaves_what_was_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        modules, optimizer = _trained(1)
+        save_checkpoint(tmp_path, PROGRESS, modules, optimizer)
+
+        def full(tensors: object, path: str, metadata: object) -> None:
+            Path(path).write_bytes(b"half")
+            raise error
+
+        monkeypatch.setattr(checkpoint, "save_file", full)
+        with pytest.raises(OutputError) as caught:
+            save_checkpoint(tmp_path, Progress(1, 4, 14, 0.25, 0), modules, optimizer)
+        assert str(caught.value) == (
+            f"{tmp_path / 'checkpoint.safetensors'}: cannot be written: No space left on device; make room, then go on "
+            "with --resume, or start again"
+        )
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.safetensors"]
         assert load_checkpoint(tmp_path, modules, optimizer) == PROGRESS
 
 

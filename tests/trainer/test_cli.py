@@ -306,12 +306,13 @@ def test_the_last_line_takes_the_place_of_the_progress_on_a_terminal(
     assert capsys.readouterr().err == "\r\x1b[Kzsre-train: interrupted; nothing was written\n"
 
 
-def test_calibration_that_does_not_work_out(
-    written: Callable[..., str], tiny_data: Path, capsys: pytest.CaptureFixture[str]
+def test_more_folds_than_relations_are_told_before_anything_is_trained(
+    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written(calibration={"data": [{"path": str(tiny_data / "labelled.jsonl")}], "folds": 9})
     assert cli.main(["--quiet"]) == 2
     assert "zsre-train: error: calibration.folds: 9 folds are more than 4 relations" in _error(capsys)
+    assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
 
 
 def test_a_missing_extra_comes_with_its_install_command(
