@@ -88,7 +88,7 @@ HELD_OUT: Final = 15
 #: What is compared there, beside SDZRE as the profile has it, by topic.
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "distiller": ("value_gaussian", "projection_only", "selector_only", "without_distiller", "attended_only"),
-    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm"),
+    "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm", "contrast_states"),
     "sentence side": ("marked", "max_pooling", "heavy_entities"),
     "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
     "seen relations": ("more_relations",),

@@ -63,6 +63,7 @@ TITLES: Final = {
     "attended_only": "projection only, without reverse attention",
     "contrast_positive": "other examples of a relation are positives",
     "contrast_ignore": "other examples of a relation are no negatives",
+    "contrast_states": "token states are augmented, not contexts",
     "contrast_warm": "contrast with τ 0.5",
     "marked": "markers, one row for each pair",
     "max_pooling": "entities pooled by maximum",

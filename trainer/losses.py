@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from zsre.trainer.fields import STRICT, NonNegative, Positive, PositiveFloat, Share
 
 Augmentation = Literal["mask", "cutoff", "dropout"]
+Augmented = Literal["contexts", "states"]
 SameRelation = Literal["negative", "ignore", "positive"]
 Negatives = Literal["ranked", "hard", "random", "softmax"]
 FAR = -1e4
@@ -22,11 +23,15 @@ FAR = -1e4
 
 @dataclass(frozen=True)
 class ContrastConfig:
-    """Two views of a context, and how a batch's other examples of the same relation are treated."""
+    """Two views of a context, and how a batch's other examples of the same relation are treated.
+
+    ``augmented`` is what views are made of: the distilled ``contexts``, or the token ``states`` before the distiller.
+    """
 
     __pydantic_config__ = STRICT
     weight: NonNegative = 1.0
     views: tuple[Augmentation, Augmentation] = ("mask", "cutoff")
+    augmented: Augmented = "contexts"
     mask: Share = 0.15
     cutoff: Share = 0.2
     dropout: Share = 0.1
@@ -52,17 +57,17 @@ class RankingConfig:
     temperature: PositiveFloat = 0.05
 
 
-def augment(x_PD: Tensor, kind: Augmentation, config: ContrastConfig) -> Tensor:
-    """Return a view of each context (section 3.5.1).
+def augment(x: Tensor, kind: Augmentation, config: ContrastConfig) -> Tensor:
+    """Return a view of each vector along the last axis (section 3.5.1).
 
     ``mask`` zeroes elements at random, ``cutoff`` a share of whole feature dimensions (the same for the batch),
     ``dropout`` is mask with rescaling.
     """
     if kind == "dropout":
-        return F.dropout(x_PD, config.dropout)
+        return F.dropout(x, config.dropout)
     if kind == "cutoff":
-        return x_PD * (torch.rand(x_PD.shape[-1], device=x_PD.device) >= config.cutoff)
-    return x_PD * (torch.rand_like(x_PD) >= config.mask)
+        return x * (torch.rand(x.shape[-1], device=x.device) >= config.cutoff)
+    return x * (torch.rand_like(x) >= config.mask)
 
 
 def contrastive_loss(one_PD: Tensor, other_PD: Tensor, relation_P: Tensor, config: ContrastConfig) -> Tensor:

@@ -44,13 +44,15 @@ class ModelConfig:
 class SentenceOutput:
     """What one forward pass gives; the vectors are normalised and scaled, so that a score is one dot product.
 
-    ``contexts_PD`` is h̄ before tanh and normalisation, for the contrastive loss; ``relation_logits_SR``
-    is the classifier behind gradient reversal, one row per sentence row, and None without the projection.
+    ``contexts_PD`` is h̄ before tanh and normalisation and ``states_STD`` the encoder's states, for the contrastive
+    loss; ``relation_logits_SR`` is the classifier behind gradient reversal, one row per sentence row, and None
+    without the projection.
     """
 
     mention_vectors_MD: Tensor
     context_vectors_PD: Tensor
     contexts_PD: Tensor
+    states_STD: Tensor
     relation_logits_SR: Tensor | None
 
 
@@ -105,17 +107,26 @@ class SentenceModel(nn.Module):
         states_STD = self.token_states(input_ids, attention_mask)
         mask_ST = attention_mask.bool()
         entity_MD = self.entities(states_STD, mentions)
-        row_P = mentions[pairs[:, 0], 0]
-        ends_P2D = self.ends(states_STD, mentions)[pairs]
-        hidden_PD = self.context(ends_P2D.flatten(1))
-        context_PD, logits_SR = self.distil(states_STD, mask_ST, hidden_PD, row_P)
+        context_PD, logits_SR = self._contexts(states_STD, mask_ST, mentions, pairs)
         entity_scale, _, context_scale = block_scales(self.config.alpha)
         return SentenceOutput(
             mention_vectors_MD=entity_scale * F.normalize(torch.tanh(entity_MD), dim=-1),
             context_vectors_PD=context_scale * F.normalize(torch.tanh(context_PD), dim=-1),
             contexts_PD=context_PD,
+            states_STD=states_STD,
             relation_logits_SR=logits_SR,
         )
+
+    def contexts(self, states_STD: Tensor, mask_ST: Tensor, mentions: Tensor, pairs: Tensor) -> Tensor:
+        """Return h̄ of each pair (eqs. 4, 8–23), (P, D), from token states."""
+        return self._contexts(states_STD, mask_ST, mentions, pairs)[0]
+
+    def _contexts(
+        self, states_STD: Tensor, mask_ST: Tensor, mentions: Tensor, pairs: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return h̄ and the reversed classifier's logits."""
+        ends_P2D = self.ends(states_STD, mentions)[pairs]
+        return self.distil(states_STD, mask_ST, self.context(ends_P2D.flatten(1)), mentions[pairs[:, 0], 0])
 
     def token_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the encoder's states (eq. 1), (S, T, D) in float32 whatever it computes in."""

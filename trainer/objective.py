@@ -75,10 +75,16 @@ class Objective(nn.Module):
         """Return L^Ctr (Algorithm 2): two views of each stating context, through the linear layer, normalised."""
         config = self.contrast_config
         stating_P = batch.stated_PR.any(-1)
-        contexts = output.contexts_PD[stating_P]
-        if len(contexts) == 0:
+        if not stating_P.any():
             return output.contexts_PD.new_zeros(())
-        one, other = (F.normalize(model.contrast(augment(contexts, view, config)), dim=-1) for view in config.views)
+        if config.augmented == "contexts":
+            contexts = output.contexts_PD[stating_P]
+            views = [augment(contexts, view, config) for view in config.views]
+        else:
+            mask_ST = batch.attention_mask.bool()
+            states = (augment(output.states_STD, view, config) for view in config.views)
+            views = [model.contexts(each, mask_ST, batch.mentions, batch.pairs)[stating_P] for each in states]
+        one, other = (F.normalize(model.contrast(view), dim=-1) for view in views)
         return contrastive_loss(one, other, batch.stated_PR[stating_P].int().argmax(-1), config)
 
 

@@ -52,6 +52,7 @@ ABOUT = {
     "attended_only": {"model.distiller", "model.reverse_attention"},
     "contrast_positive": {"contrast.same_relation"},
     "contrast_ignore": {"contrast.same_relation"},
+    "contrast_states": {"contrast.augmented"},
     "contrast_warm": {"contrast.temperature"},
     "marked": {"model.pairing"},
     "max_pooling": {"model.entity_pooling"},

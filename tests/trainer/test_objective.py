@@ -45,6 +45,7 @@ def _output() -> SentenceOutput:
         mention_vectors_MD=torch.randn(len(MENTIONS), WIDTH),
         context_vectors_PD=torch.randn(len(PAIRS), WIDTH),
         contexts_PD=torch.randn(len(PAIRS), WIDTH),
+        states_STD=torch.randn(2, 7, WIDTH),
         relation_logits_SR=torch.randn(2, RELATIONS),
     )
 
@@ -209,11 +210,34 @@ class TestWholeBatch:
         chosen = [row for row in setup.rows if stated[row.pair_positions[0]] < 3][:5]
         return make_batch(chosen, setup.pairs, setup.tokens.pad_id)
 
-    def _losses(self, setup: Setup, batch: Batch) -> LossParts:
+    def _losses(self, setup: Setup, batch: Batch, contrast: ContrastConfig | None = None) -> LossParts:
         torch.manual_seed(3)
         table = torch.from_numpy(scale_blocks(*self.texts.astype(np.float32), setup.config.model.alpha))
-        found: LossParts = Objective(ContrastConfig(), self.ranking, LevelConfig())(setup.model, batch, table)
+        found: LossParts = Objective(contrast or ContrastConfig(), self.ranking, LevelConfig())(
+            setup.model, batch, table
+        )
         return found
+
+    def test_views_of_token_states_go_through_the_distiller(
+        self, make: Callable[[str], Setup], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        setup = make("position")
+        batch, model = self._batch(setup), setup.model
+        inputs = (batch.attention_mask.bool(), batch.mentions, batch.pairs)
+        states = model.token_states(batch.input_ids, batch.attention_mask)
+        kept = {"mask": torch.rand(states.shape) < 0.8, "cutoff": torch.arange(32) % 5 != 2}
+        monkeypatch.setattr(objective, "augment", lambda x, kind, config: x * kept[kind])
+
+        found = self._losses(setup, batch, ContrastConfig(augmented="states", temperature=0.2)).contrast
+
+        weights = {f"contrast.{name}": _numpy(parameter) for name, parameter in model.contrast.named_parameters()}
+        one, other = (
+            np.stack(
+                [paper.projected_view(row, weights) for row in _numpy(model.contexts(states * kept[view], *inputs))]
+            )
+            for view in ("mask", "cutoff")
+        )
+        assert float(found.detach()) == pytest.approx(paper.contrastive_loss(one, other, 0.2), rel=1e-4)
 
     @pytest.mark.parametrize("gaussian", ["position", "value"])
     def test_costs_what_equations_2_to_30_say(
