@@ -10,6 +10,7 @@ from typing import Final
 
 from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledPair, LabelledSentence
+from zsre.relations.reader_contrast import is_contrast, read_contrast
 from zsre.relations.reader_fewrel import (
     is_fewrel,
     is_wiki80,
@@ -50,6 +51,7 @@ FORMATS: Final[Mapping[str, LabelledFormat]] = {
     "wikizsl": LabelledFormat("JSON lines with tokens, triples", is_wikizsl, read_wikizsl),
     "redocred": LabelledFormat("JSON list with sents, vertexSet, labels", is_redocred, read_redocred),
     "knowledgenet": LabelledFormat("JSON list with text, facts", is_knowledgenet, read_knowledgenet),
+    "contrast": LabelledFormat("JSON lines with states, silent", is_contrast, read_contrast),
     "semeval": LabelledFormat("text of SemEval-2010 Task 8", is_semeval, read_semeval),
 }
 

@@ -55,7 +55,14 @@ REDOCRED = {
     "labels": [{"h": 0, "t": 1, "r": "P108", "evidence": [0]}],
 }
 SEMEVAL = '1\t"A <e1>leaf</e1> of the <e2>tree</e2>."\r\nComponent-Whole(e1,e2)\r\nComment: plain\r\n'
+CONTRAST = {
+    "relation": "P108",
+    "kind": "negation",
+    "states": "[h|Ann], not Bob, runs [t|Acme].",
+    "silent": "Bob, not [h|Ann], runs [t|Acme].",
+}
 CONTENTS = {
+    "contrast": json.dumps(CONTRAST),
     "fewrel": json.dumps(FEWREL),
     "wiki80": json.dumps(WIKI80),
     "wikizsl": json.dumps(WIKIZSL),
