@@ -212,7 +212,8 @@ def table_of_choices(profile: str, results: Results) -> Lines:
         both = [(own, base) for own, base in zip(cells, usual, strict=True) if own in results and base in results]
         gains = [results[own].f1 - results[base].f1 for own, base in both] if experiment != "sdzre" else []
         row += [_figure(own.f1) if own else "" for own in means]
-        row += [_figure(mean.f1), f"{fmean(gains):+.2f}" if gains else ""]
+        # The mean of some folds says nothing beside that of all.
+        row += [_figure(mean.f1) if all(means) else "", f"{fmean(gains):+.2f}" if gains else ""]
         rows.append([*row, f"{min(gains):+.2f} to {max(gains):+.2f}" if len(gains) > 1 else "", mean.behind])
     return table(columns, rows)
 

@@ -186,7 +186,7 @@ def test_choices_are_compared_run_by_run_with_the_profile(results: Path, measure
     # Two folds with the one seed, then with the other.
     assert rows["", "the profile as it is"] == ["71.00", "62.00", "66.50", "", "", "4"]
     assert rows["epochs and examples", "two epochs"] == ["73.00", "61.00", "69.00", "+1.67", "+1.00 to +3.00", "3 of 4"]
-    assert rows["sentence side", "markers, one row for each pair"] == ["", "58.50", "58.50", "-1.50", "", "1 of 4"]
+    assert rows["sentence side", "markers, one row for each pair"] == ["", "58.50", "", "-1.50", "", "1 of 4"]
     assert rows["contrast", "no contrast"] == ["", "", NOT_RUN, "", "", ""]
     assert len(rows) == len(compared_choices("cpu"))
 
