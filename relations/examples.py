@@ -38,7 +38,9 @@ class LabelledPair:
 class LabelledSentence:
     """A sentence (or passage) with its mentions and the pairs of them that carry a decision.
 
-    ``source`` names the data set, as in ``fewrel``; ``id`` is unique within it.
+    ``source`` names the data set, as in ``fewrel``; ``id`` is unique within it. ``complete`` are the relation ids that
+    every pair of entities in the text was decided on: a pair that is not listed has none of them. For a relation that
+    is not among them, nothing is known of a pair that is not listed.
     """
 
     id: str
@@ -46,3 +48,4 @@ class LabelledSentence:
     text: str
     mentions: tuple[Mention, ...]
     pairs: tuple[LabelledPair, ...]
+    complete: frozenset[str] = frozenset()

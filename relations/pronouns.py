@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from zsre.relations.examples import LabelledPair, LabelledSentence
@@ -34,4 +35,4 @@ def without_pronouns(sentence: LabelledSentence) -> LabelledSentence:
         if pair.head in place and pair.tail in place
     )
     mentions = tuple(sentence.mentions[index] for index in kept)
-    return LabelledSentence(sentence.id, sentence.source, sentence.text, mentions, pairs)
+    return replace(sentence, mentions=mentions, pairs=pairs)

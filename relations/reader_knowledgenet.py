@@ -1,7 +1,8 @@
 """Read KnowledgeNet: passages with facts, and the relations that annotators looked for in each.
 
 Its relations are read as Wikidata's, by the table in ``equivalents.yaml``, so that nothing downstream meets a
-relation under two names. A passage is one labelled sentence. Half of the facts have a pronoun for an argument;
+relation under two names. A passage is one labelled sentence, complete for the relations that
+annotators looked for in it. Half of the facts have a pronoun for an argument;
 ``zsre.relations.pronouns.without_pronouns`` leaves those out.
 """
 
@@ -49,7 +50,7 @@ def _passage(record: Record) -> LabelledSentence:
         for ends in permutations(range(len(builder.mentions)), 2)
         if not builder.mentions[ends[0]].overlaps(builder.mentions[ends[1]])
     ]
-    return builder.build(f"{record.string('doc')}/{record.integer('start')}", "knowledgenet", pairs)
+    return builder.build(f"{record.string('doc')}/{record.integer('start')}", "knowledgenet", pairs, looked_for)
 
 
 def _mention(builder: SentenceBuilder, fact: Record, name: str, span: str) -> int:

@@ -1,8 +1,8 @@
 """Read and write zsre's own format for labelled sentences: one JSON object a line.
 
 ``{"id", "text", "mentions": [{"start", "end", "type"}], "pairs": [{"head", "tail", "relations", "looked_for"}],
-"source"}``. Offsets count code points. ``type``, ``looked_for`` and ``source`` may be left out or null; the
-source is the name of the file then.
+"complete": [ids], "source"}``. Offsets count code points. ``type``, ``looked_for``, ``complete`` and ``source`` may be
+left out or null; the source is the name of the file then, and the sentence is complete for no relation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def read_own(path: Path) -> Iterator[LabelledSentence]:
             indices.append(builder.mention(*span, type, mention.path("start")))
         pairs = [_pair(pair, indices) for pair in record.records("pairs")]
         source = record.string("source") if "source" in record else file_stem(path)
-        yield builder.build(record.string("id"), source, pairs)
+        complete = record.strings("complete") if "complete" in record else ()
+        yield builder.build(record.string("id"), source, pairs, complete)
 
 
 def write_labelled(path: Path, sentences: Iterable[LabelledSentence]) -> None:
@@ -78,4 +79,5 @@ def _as_json(sentence: LabelledSentence) -> dict[str, object]:
             }
             for pair in sentence.pairs
         ],
+        "complete": sorted(sentence.complete),
     }

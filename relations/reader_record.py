@@ -143,9 +143,11 @@ class SentenceBuilder:
         """The mentions so far."""
         return self._mentions
 
-    def build(self, id: str, source: str, pairs: Iterable[LabelledPair]) -> LabelledSentence:
+    def build(
+        self, id: str, source: str, pairs: Iterable[LabelledPair], complete: Iterable[str] = ()
+    ) -> LabelledSentence:
         """Return the sentence with the pairs that carry a decision."""
-        return LabelledSentence(id, source, self.text, tuple(self._mentions), tuple(pairs))
+        return LabelledSentence(id, source, self.text, tuple(self._mentions), tuple(pairs), frozenset(complete))
 
 
 class TokenisedBuilder(SentenceBuilder):

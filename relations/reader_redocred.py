@@ -3,7 +3,7 @@
 Labels belong to pairs of entities in a document. Here they become labels of pairs of mentions in one sentence:
 every ordered pair of mentions of different entities is decided on, except for the relations that the document
 holds for the two entities without naming this sentence as evidence. Whether this sentence states those is
-unknown, so they are neither stated nor looked for.
+unknown, so they are neither stated nor looked for. All entities are marked, so a sentence is complete.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _sentences(document: Record, relations: frozenset[str]) -> Iterator[Labelled
     title = document.string("title")
     labels = _read_labels(document, relations)
     for number, sentence in enumerate(_read_mentions(document)):
-        yield sentence.builder.build(f"{title}/{number}", "redocred", _pairs(sentence, number, labels))
+        yield sentence.builder.build(f"{title}/{number}", "redocred", _pairs(sentence, number, labels), relations)
 
 
 def _read_labels(document: Record, relations: frozenset[str]) -> _Labels:

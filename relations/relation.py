@@ -82,6 +82,18 @@ class Relation:
         return self.head.allows(head_type) and self.tail.allows(tail_type)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnCalibration:
+    """A calibration on someone's own text: score = σ(slope · similarity + intercept).
+
+    ``model`` is the fingerprint of the model that it holds for.
+    """
+
+    model: str
+    slope: float
+    intercept: float
+
+
 @dataclass(frozen=True)
 class RelationSet:
     """The relations of one file or catalogue, in the order in which they were written.
@@ -89,13 +101,15 @@ class RelationSet:
     ``types`` are entity types that the file declares beyond those of the entity pipeline. ``source`` says
     where the set came from, for messages and ``run.json``. ``type_lines`` gives the line of ``source`` on which
     an entity type stands, by relation id, end (``head`` or ``tail``) and type; it is empty for a set that no
-    file was read for. Ids are unique; readers check that first.
+    file was read for. ``calibration`` takes the place of the model's, if the file has one. Ids are unique; readers
+    check that first.
     """
 
     relations: tuple[Relation, ...]
     types: tuple[str, ...] = ()
     source: str = ""
     type_lines: Mapping[tuple[str, str, str], int] = field(default_factory=dict, repr=False, compare=False)
+    calibration: OwnCalibration | None = None
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -13,17 +13,19 @@ from typing import Final
 import yaml
 
 from zsre.relations.problems import Problems, did_you_mean, shorten
-from zsre.relations.relation import Argument, Relation, RelationSet
+from zsre.relations.relation import Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.yaml_fields import Fields, is_null, kind_of, line_of, scalar_of
 from zsre.relations.yaml_source import read_yaml
 
-_TOP_KEYS: Final = ("relations", "types")
+_TOP_KEYS: Final = ("relations", "types", "calibration")
+_CALIBRATION_KEYS: Final = ("model", "slope", "intercept")
 _RELATION_KEYS: Final = ("id", "name", "description", "head", "tail", "threshold", "symmetric", "inverse")
 _END_KEYS: Final = ("types", "terms")
 _ENDS: Final = ("head", "tail")
 
 _NAME_REMEDY: Final = "give the relation a short name, as in 'founded by'"
 _DESCRIPTION_REMEDY: Final = "say in a phrase what the relation means, as in 'the person who founded the organisation'"
+_CALIBRATION_REMEDY: Final = "leave it as zsre-eval --calibrate wrote it, with model, slope, intercept, or remove it"
 _LIST_REMEDY: Final = "list the relations under 'relations:', each starting with '- name:'"
 
 #: Line of each entity type, by relation id, end and type.
@@ -59,6 +61,7 @@ def read_relations(path: Path, known_types: Collection[str] | None = None) -> Re
     assert isinstance(root, yaml.MappingNode)
     top = Fields(root, _TOP_KEYS, problems)
     types = tuple(top.texts("types"))
+    calibration = _read_calibration(top, problems)
     # With a bad declaration of types, "unknown entity type" could be untrue.
     allowed = None if known_types is None or problems else sorted({*known_types, *types})
     entries = [_read_entry(node, number, problems) for number, node in enumerate(_relation_nodes(top), start=1)]
@@ -71,7 +74,7 @@ def read_relations(path: Path, known_types: Collection[str] | None = None) -> Re
             _check_ends(entry.relation, entry.owner, entry.type_lines, allowed, problems)
     problems.raise_any()
     lines = {key: line for entry in read for key, line in entry.type_lines.items()}
-    return RelationSet(tuple(relations), types=types, source=str(path), type_lines=lines)
+    return RelationSet(tuple(relations), types, str(path), lines, calibration)
 
 
 def check_types(relations: RelationSet, known: Collection[str]) -> None:
@@ -97,6 +100,21 @@ def _check_ends(relation: Relation, owner: str, lines: TypeLines, allowed: list[
                 "declare others in a top-level list 'types:'"
             )
             problems.add(lines.get((relation.id, end, entity_type)), f"{end}.types{owner}", remedy, entity_type)
+
+
+def _read_calibration(top: Fields, problems: Problems) -> OwnCalibration | None:
+    node = top.node("calibration")
+    if node is None:
+        return None
+    if not isinstance(node, yaml.MappingNode):
+        top.add_problem("calibration", f"{kind_of(node)}, not a mapping: {_CALIBRATION_REMEDY}", scalar_of(node))
+        return None
+    fields = Fields(node, _CALIBRATION_KEYS, problems, prefix="calibration.")
+    model = fields.text("model", required=_CALIBRATION_REMEDY)
+    slope, intercept = (fields.number(key, required=_CALIBRATION_REMEDY) for key in ("slope", "intercept"))
+    if slope is not None and slope <= 0:
+        fields.add_problem("slope", "must be above 0, or a better match would score less", slope)
+    return OwnCalibration(model or "", slope or 0.0, intercept or 0.0)
 
 
 def _relation_nodes(top: Fields) -> list[yaml.Node]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Final
 
@@ -113,6 +114,20 @@ class Fields:
             self.add_problem(key, f"no value: {_OPTIONAL}")
         elif value is None or not 0 <= value <= 1:
             self.add_problem(key, "give a number from 0 to 1, as in 0.6", scalar_of(node))
+        else:
+            return value
+        return None
+
+    def number(self, key: str, required: str) -> float | None:
+        """Return a finite number; ``None`` if it is missing, which is a problem."""
+        node = self._nodes.get(key)
+        value = None if node is None else _number(node)
+        if node is None:
+            self.add_problem(key, f"missing: {required}")
+        elif is_null(node):
+            self.add_problem(key, f"no value: {required}")
+        elif value is None or not math.isfinite(value):
+            self.add_problem(key, "give a number, as in 12.5", scalar_of(node))
         else:
             return value
         return None

@@ -18,7 +18,7 @@ from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Decisions, Rules, TypeMask, decide
+from zsre.runner.decide import Decisions, Rules, TypeMask, Types, decide
 from zsre.runner.entities import Annotator, Document, Sentence
 from zsre.runner.output import OutputDirectory
 from zsre.runner.pairing import pair_mentions
@@ -115,12 +115,40 @@ class ShardResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
     """A sentence with pairs to score, ready to be encoded."""
 
     record: Record
     sentence: Sentence
     pairs: PairSentence
+
+    def span(self, mention: int) -> tuple[int, int]:
+        """Return where a mention stands in the document's text."""
+        own = self.pairs.mentions[mention]
+        return self.sentence.start + own.start, self.sentence.start + own.end
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Candidates that were encoded together; ``pairs`` lists all of their pairs, each with its candidate."""
+
+    candidates: Sequence[Candidate]
+    vectors: PairVectors
+    pairs: Sequence[tuple[Candidate, tuple[int, int]]]
+
+    def types(self) -> list[Types]:
+        """Return the types of head and tail of every pair."""
+        mentions = [(candidate.pairs.mentions, pair) for candidate, pair in self.pairs]
+        return [(own[head].type, own[tail].type) for own, (head, tail) in mentions]
+
+    def ends(self) -> NDArray[np.int64]:
+        """Return (P, 2): head and tail of every pair, numbered through the mentions of the candidates."""
+        ends: list[tuple[int, int]] = []
+        base = 0
+        for candidate in self.candidates:
+            ends.extend((base + head, base + tail) for head, tail in candidate.pairs.pairs)
+            base += len(candidate.pairs.mentions)
+        return np.asarray(ends, dtype=np.int64).reshape(-1, 2)
 
 
 def extract(shards: Iterable[Shard], job: Job, output: OutputDirectory, advance: Advance, totals: Counts) -> None:
@@ -140,16 +168,33 @@ def process_shard(shard: Shard, job: Job, advance: Advance = lambda size, docume
     counts = Counts(shards=1)
     records, rejects = _read(shard, job.records, counts, advance)
     documents = _tracked(job.annotator.annotate(records), counts, advance)
-    candidates = chain.from_iterable(_candidates(document, job, counts) for document in documents)
     facts: set[str] = set()
-    batches = []
-    for batch in _batches(candidates):
-        triples = _triples(batch, job, counts)
+    rows = []
+    for batch in encoded_batches(documents, job, counts):
+        decisions = decide_batch(batch, job, job.rules)
+        places = enumerate(decisions.pair.tolist())
+        triples = [_triple(batch.pairs[pair], job, decisions, row) for row, pair in places]
         facts.update(triple.triple_id for triple in triples)
         counts.triples += len(triples)
-        batches.append(triples_batch(triples, job.schema))
+        rows.append(triples_batch(triples, job.schema))
     counts.facts = len(facts)
-    return ShardResult(pa.Table.from_batches(batches, schema=job.schema), tuple(rejects), counts)
+    return ShardResult(pa.Table.from_batches(rows, schema=job.schema), tuple(rejects), counts)
+
+
+def encoded_batches(documents: Iterable[Document], job: Job, counts: Counts) -> Iterator[Batch]:
+    """Pair and encode what documents hold, and count what is left out on the way."""
+    for candidates in _batched(chain.from_iterable(_candidates(document, job, counts) for document in documents)):
+        vectors = job.engine.encode([candidate.pairs for candidate in candidates])
+        counts.scored_pairs += len(vectors.kept)
+        counts.long_pairs += vectors.too_long
+        counts.tokenless_pairs += vectors.no_tokens
+        counts.cut_sentences += vectors.cut_sentences
+        yield Batch(candidates, vectors, [(each, pair) for each in candidates for pair in each.pairs.pairs])
+
+
+def decide_batch(batch: Batch, job: Job, rules: Rules) -> Decisions:
+    """Decide on a batch by the rules, which need not be the job's own."""
+    return decide(batch.vectors, job.relation_vectors, job.mask, batch.types(), batch.ends(), rules)
 
 
 def installed_versions() -> dict[str, str]:
@@ -195,7 +240,7 @@ def _tracked(documents: Iterable[Document], counts: Counts, advance: Advance) ->
         yield document
 
 
-def _candidates(document: Document, job: Job, counts: Counts) -> Iterator[_Candidate]:
+def _candidates(document: Document, job: Job, counts: Counts) -> Iterator[Candidate]:
     for sentence in document.sentences:
         paired = pair_mentions(sentence.text, sentence.mentions, job.max_mentions, job.mask.admits)
         counts.duplicate_mentions += paired.duplicates
@@ -208,11 +253,11 @@ def _candidates(document: Document, job: Job, counts: Counts) -> Iterator[_Candi
         counts.types_seen.update(job.mask.named(mention.type for mention in paired.mentions))
         if paired.pairs:
             encodable = PairSentence(sentence.text, paired.mentions, paired.pairs)
-            yield _Candidate(document.record, sentence, encodable)
+            yield Candidate(document.record, sentence, encodable)
 
 
-def _batches(candidates: Iterable[_Candidate]) -> Iterator[list[_Candidate]]:
-    batch: list[_Candidate] = []
+def _batched(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
+    batch: list[Candidate] = []
     pairs = 0
     for candidate in candidates:
         batch.append(candidate)
@@ -224,36 +269,13 @@ def _batches(candidates: Iterable[_Candidate]) -> Iterator[list[_Candidate]]:
         yield batch
 
 
-def _triples(batch: Sequence[_Candidate], job: Job, counts: Counts) -> list[Triple]:
-    """Encode, score and decide on a batch."""
-    vectors = job.engine.encode([candidate.pairs for candidate in batch])
-    counts.scored_pairs += len(vectors.kept)
-    counts.long_pairs += vectors.too_long
-    counts.tokenless_pairs += vectors.no_tokens
-    counts.cut_sentences += vectors.cut_sentences
-    owners = [candidate for candidate in batch for _ in candidate.pairs.pairs]
-    pairs = [pair for candidate in batch for pair in candidate.pairs.pairs]
-    mentions = [candidate.pairs.mentions for candidate in owners]
-    types = [(own[head].type, own[tail].type) for own, (head, tail) in zip(mentions, pairs, strict=True)]
-    decisions = decide(vectors, job.relation_vectors, job.mask, types, _ends(batch), job.rules)
-    return [_triple(owners[pair], pairs[pair], job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())]
-
-
-def _ends(batch: Sequence[_Candidate]) -> NDArray[np.int64]:
-    """Return (P, 2): head and tail of every pair, numbered through the mentions of the batch."""
-    ends: list[tuple[int, int]] = []
-    base = 0
-    for candidate in batch:
-        ends.extend((base + head, base + tail) for head, tail in candidate.pairs.pairs)
-        base += len(candidate.pairs.mentions)
-    return np.asarray(ends, dtype=np.int64).reshape(-1, 2)
-
-
-def _triple(candidate: _Candidate, pair: tuple[int, int], job: Job, decisions: Decisions, row: int) -> Triple:
+def _triple(owned: tuple[Candidate, tuple[int, int]], job: Job, decisions: Decisions, row: int) -> Triple:
+    candidate, pair = owned
     record, sentence = candidate.record, candidate.sentence
     relation = job.relations.relations[int(decisions.relation[row])]
     head, tail = (candidate.pairs.mentions[end] for end in pair)
     head_text, tail_text = (sentence.text[mention.start : mention.end] for mention in (head, tail))
+    (head_start, head_end), (tail_start, tail_end) = (candidate.span(end) for end in pair)
     margin = float(decisions.margin[row])
     return Triple(
         triple_id=triple_id(record.id, relation.id, head_text, tail_text, relation.symmetric),
@@ -263,14 +285,14 @@ def _triple(candidate: _Candidate, pair: tuple[int, int], job: Job, decisions: D
         sentence=sentence.text,
         head=head_text,
         head_type=head.type,
-        head_start=sentence.start + head.start,
-        head_end=sentence.start + head.end,
+        head_start=head_start,
+        head_end=head_end,
         relation_id=relation.id,
         relation=relation.name,
         tail=tail_text,
         tail_type=tail.type,
-        tail_start=sentence.start + tail.start,
-        tail_end=sentence.start + tail.end,
+        tail_start=tail_start,
+        tail_end=tail_end,
         score=float(decisions.score[row]),
         similarity=float(decisions.similarity[row]),
         similarity_head=float(decisions.parts[row, 0]),

@@ -22,7 +22,7 @@ def test_pairs_with_pronouns_are_left_out_and_the_rest_keeps_its_meaning() -> No
         LabelledPair(1, 2, frozenset({"P108"}), frozenset({"P108"})),
         LabelledPair(2, 0, frozenset()),
     )
-    kept = without_pronouns(LabelledSentence("1", "test", text, mentions, pairs))
+    kept = without_pronouns(LabelledSentence("1", "test", text, mentions, pairs, frozenset({"P108"})))
     assert kept.mentions == mentions[1:]
     assert kept.pairs == (LabelledPair(0, 1, frozenset({"P108"}), frozenset({"P108"})),)
-    assert (kept.id, kept.text) == ("1", text)
+    assert (kept.id, kept.text, kept.complete) == ("1", text, {"P108"})

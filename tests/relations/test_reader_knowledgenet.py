@@ -31,6 +31,7 @@ def test_in_wikidata_ids_and_directions(save: Save, stated: Stated, pair_between
     assert stated(sentence) == {("Ann", "P108", "Acme"), ("who", "P108", "Acme"), ("Bo", "P40", "Ann")}
     assert len(sentence.pairs) == 12
     everything = {"P40", "P22", "P25", "P108", "P463"}
+    assert sentence.complete == everything
     # Whether a job is also a membership, and a child's parent the father or the mother, the facts don't say.
     assert pair_between(sentence, "Ann", "Acme").looked_for == everything - {"P463"}
     assert pair_between(sentence, "Ann", "Bo") == LabelledPair(0, 3, frozenset(), frozenset({"P40", "P108", "P463"}))
@@ -40,6 +41,7 @@ def test_in_wikidata_ids_and_directions(save: Save, stated: Stated, pair_between
 def test_passage_without_facts_has_no_pairs(save: Save) -> None:
     [sentence] = read_labelled(save(json.dumps([{**KNOWLEDGENET, "facts": []}])))
     assert (sentence.mentions, sentence.pairs) == ((), ())
+    assert "P108" in sentence.complete
 
 
 @pytest.mark.parametrize(

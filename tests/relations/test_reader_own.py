@@ -93,7 +93,7 @@ def sentences(draw: st.DrawFn) -> LabelledSentence:
     ids = st.frozensets(st.text(max_size=3), max_size=3)
     pairs = draw(st.lists(st.builds(lambda e, r, f: LabelledPair(*e, r, f), ends, ids, st.none() | ids), max_size=4))
     plain = st.text(st.characters(exclude_categories=["Cs"]))
-    return LabelledSentence(draw(plain), draw(plain), " ".join(words), mentions, tuple(pairs))
+    return LabelledSentence(draw(plain), draw(plain), " ".join(words), mentions, tuple(pairs), draw(ids))
 
 
 @given(written_down=st.lists(sentences(), min_size=1, max_size=4))

@@ -9,7 +9,7 @@ import yaml
 
 from zsre.relations import yaml_source
 from zsre.relations.errors import RelationsFileError
-from zsre.relations.relation import SPACY_TYPES, Argument, Relation, RelationSet
+from zsre.relations.relation import SPACY_TYPES, Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.relations_file import check_types, read_relations
 
 EXAMPLE = """\
@@ -168,7 +168,8 @@ FIELD_PROBLEMS = {
     ),
     "unknown key at the top": (
         "relation:\n" + EXAMPLE,
-        "relations.yaml:1: field relation: unknown key: did you mean 'relations'? known keys: relations, types",
+        "relations.yaml:1: field relation: unknown key: did you mean 'relations'? "
+        "known keys: relations, types, calibration",
     ),
     "key that is no word": (
         one_relation("[a, b]: c"),
@@ -378,3 +379,26 @@ def test_types_of_a_set_that_no_file_was_read_for() -> None:
     relations = RelationSet((Relation("a", "a", "b", tail=Argument(("LOCATION",))),))
     with pytest.raises(RelationsFileError, match=r"^relations: field tail\.types of 'a': .* did you mean 'LOC'\?"):
         check_types(relations, ["LOC", "ORG"])
+
+
+def test_a_calibration_of_ones_own(write: Write) -> None:
+    text = EXAMPLE + 'calibration: {model: "00ff", slope: 12.5, intercept: -7}\n'
+    assert read_relations(write(text)).calibration == OwnCalibration("00ff", 12.5, -7.0)
+    assert read_relations(write(EXAMPLE)).calibration is None
+
+
+@pytest.mark.parametrize(
+    ("calibration", "expected"),
+    [
+        (
+            "12",
+            "field calibration: value '12': a single value, not a mapping: leave it as zsre-eval --calibrate wrote it",
+        ),
+        ("{model: 00, slope: 1, intercept: 1}", "field calibration.model: value '00': YAML reads this as a number"),
+        ("{model: a, slope: 1}", "field calibration.intercept: missing: leave it as zsre-eval --calibrate wrote it"),
+        ("{model: a, slope: -1, intercept: 1}", "field calibration.slope: value -1.0: must be above 0"),
+        ("{model: a, slope: .inf, intercept: 1}", "field calibration.slope: value '.inf': give a number, as in 12.5"),
+    ],
+)
+def test_problems_of_a_calibration(write: Write, calibration: str, expected: str) -> None:
+    assert message(write(f"{EXAMPLE}calibration: {calibration}\n")).startswith(f"relations.yaml:12: {expected}")

@@ -34,6 +34,7 @@ GOOD = [
     relation("symmetric: no"),
     "types: []\n" + relation(""),
     "types: [DRUG]\n" + relation(""),
+    "calibration: {model: f0, slope: 12.5, intercept: -7}\n" + relation(""),
     "relations:\n- {name: a, description: b, inverse: c, symmetric: false}\n- {name: c, description: d}",
 ]
 
@@ -49,6 +50,13 @@ BAD = [
     "types: [1]\n" + relation(""),
     "types: [DRUG, DRUG]\n" + relation(""),
     "type: [DRUG]\n" + relation(""),
+    "calibration: f0\n" + relation(""),
+    "calibration: {model: f0, slope: 12.5}\n" + relation(""),
+    "calibration: {model: 12, slope: 12.5, intercept: -7}\n" + relation(""),
+    "calibration: {model: f0, slope: 0, intercept: -7}\n" + relation(""),
+    "calibration: {model: f0, slope: steep, intercept: -7}\n" + relation(""),
+    "calibration: {model: f0, slope: 12.5, intercept: }\n" + relation(""),
+    "calibration: {model: f0, slope: 12.5, intercept: -7, threshold: 1}\n" + relation(""),
     "relations: [{name: a}]",
     "relations: [{description: a}]",
     "relations: [{id: x, description: a}]",

@@ -1,0 +1,153 @@
+"""Figures of extracted triples against labelled text: precision, recall, their curve, and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zsre.relations.metrics import Scores, expected_calibration_error, precision_recall_f1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Triples that could have been written and the facts that there are, of N triples and F facts.
+
+    Of triples that nobody decided on there are only ``undecided`` many; they are no part of the arrays. ``score`` (N,)
+    and ``similarity`` (N,) are the triples', ``relation`` (N,) their relations' places in the file, ``right`` (N,)
+    whether the text states them. ``fact_relation`` (F,) are the facts' relations and ``fact_score`` (F,) the best
+    score of a triple that states them, NaN where there is none. ``fact_reachable`` (F,) marks the facts whose two
+    arguments were mentions of one sentence.
+    """
+
+    score: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    relation: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    fact_relation: NDArray[np.int64]
+    fact_score: NDArray[np.float64]
+    fact_reachable: NDArray[np.bool_]
+    undecided: int = 0
+
+    def above(self, thresholds: NDArray[np.float64]) -> Counted:
+        """Count what the thresholds (R,) on the score let through."""
+        written = self.score >= thresholds[self.relation]
+        # A comparison with NaN is false.
+        found = self.fact_score >= thresholds[self.fact_relation]
+        sizes = len(thresholds)
+        return Counted(
+            written=np.bincount(self.relation[written], minlength=sizes),
+            right=np.bincount(self.relation[written & self.right], minlength=sizes),
+            found=np.bincount(self.fact_relation[found], minlength=sizes),
+            facts=np.bincount(self.fact_relation, minlength=sizes),
+            reachable=np.bincount(self.fact_relation[self.fact_reachable], minlength=sizes),
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Counts by relation, (R,) each: triples written and right, facts found, facts there are and within reach."""
+
+    written: NDArray[np.int64]
+    right: NDArray[np.int64]
+    found: NDArray[np.int64]
+    facts: NDArray[np.int64]
+    reachable: NDArray[np.int64]
+
+    @property
+    def micro(self) -> Scores:
+        """Precision of all triples, recall of all facts, and their harmonic mean."""
+        return scores(self.written.sum(), self.right.sum(), self.found.sum(), self.facts.sum())
+
+    @property
+    def micro_reachable(self) -> Scores:
+        """The same, with recall of the facts within reach."""
+        return scores(self.written.sum(), self.right.sum(), self.found.sum(), self.reachable.sum())
+
+    @property
+    def macro(self) -> Scores:
+        """Means over relations: precision of those written at all, recall of those with facts, F1 of either kind."""
+        each = [scores(*row) for row in zip(self.written, self.right, self.found, self.facts, strict=True)]
+        written, stated = self.written > 0, self.facts > 0
+        return Scores(
+            precision=_mean([one.precision for one, has in zip(each, written, strict=True) if has]),
+            recall=_mean([one.recall for one, has in zip(each, stated, strict=True) if has]),
+            f1=_mean([one.f1 for one, has in zip(each, written | stated, strict=True) if has]),
+        )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall over a global threshold on the score, (K,) each, thresholds falling."""
+
+    threshold: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """F1 at each threshold."""
+        total = self.precision + self.recall
+        return np.divide(2 * self.precision * self.recall, total, out=np.zeros_like(total), where=total > 0)
+
+    def best(self) -> int:
+        """Return where F1 is highest; of equals, at the highest threshold."""
+        return int(self.f1.argmax())
+
+    def recall_at(self, precision: float) -> float:
+        """Return the highest recall at which precision is at least so high; 0 if it never is."""
+        reached = self.recall[self.precision >= precision]
+        return float(reached.max()) if len(reached) else 0.0
+
+
+def scores(written: int, right: int, found: int, facts: int) -> Scores:
+    """Return precision of triples, recall of facts, and their harmonic mean; 0 where there is nothing to divide by.
+
+    Several triples may state one fact, with mentions that overlap, so as many may be right as like.
+    """
+    precision = precision_recall_f1(right, written, written).precision
+    recall = precision_recall_f1(found, facts, facts).recall
+    total = precision + recall
+    return Scores(precision, recall, 2 * precision * recall / total if total else 0.0)
+
+
+def curve(judged: Judged) -> Curve:
+    """Return the curve over all thresholds that tell two triples apart; empty without triples."""
+    order = np.argsort(-judged.score, kind="stable")
+    score, right = judged.score[order], judged.right[order]
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if len(score) else np.zeros(0, dtype=np.int64)
+    threshold = score[last]
+    found = np.sort(judged.fact_score[~np.isnan(judged.fact_score)])
+    reached = len(found) - np.searchsorted(found, threshold, side="left")
+    precision = np.cumsum(right)[last] / (last + 1)
+    return Curve(threshold, precision, reached / max(1, len(judged.fact_score)))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How far scores are from the share that is right: bins of equal width, those that hold something.
+
+    ``mean_score``, ``share_right`` and ``count`` are (B,). ``error`` is the expected calibration error.
+    """
+
+    mean_score: NDArray[np.float64]
+    share_right: NDArray[np.float64]
+    count: NDArray[np.int64]
+    error: float
+
+
+def reliability(score: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> Reliability:
+    """Compare scores with outcomes; raise DataError if there are none."""
+    error = expected_calibration_error(score, right, bins)
+    place = np.minimum((score * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    held = count > 0
+    sums = (np.bincount(place, weights=values, minlength=bins)[held] for values in (score, right))
+    mean_score, share_right = (total / count[held] for total in sums)
+    return Reliability(mean_score, share_right, count[held], error)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
