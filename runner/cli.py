@@ -13,11 +13,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from zsre.relations.errors import ZsreError
 from zsre.runner.corpus import CutSettings
+from zsre.runner.flags import add_flags
 from zsre.runner.records import RecordSettings
 
 PROGRAM: Final = "zsre-extract"
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     _configure_logging(args.quiet)
     try:
-        with _interrupts_deferred():
+        with interrupts_deferred():
             from zsre.runner.command import run
         run(args)
     except ZsreError as error:
@@ -54,22 +54,15 @@ def build_parser() -> argparse.ArgumentParser:
     cut, fields = CutSettings(), RecordSettings()
     add = parser.add_argument
     add("corpus", help="JSONL file, plain or gzip, one document a line; - for standard input")
-    add("--relations", metavar="FILE", help="relations file, or wikidata, or wikidata:P112,P26")
+    add_flags(parser, "--relations")
     add("-o", "--output", metavar="DIR", help="where triples go (default: NAME.triples)")
     add("--overwrite", action="store_true", help="replace the files of an earlier run in that directory")
-    add("--model", type=Path, metavar="FILE", help="model.onnx to use (default: the one that ships)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="what to run the model on (default: auto)")
-    add("--threads", type=int, metavar="N", help="threads for the model on a CPU (default: all cores)")
-    add("--spacy-model", metavar="NAME", help="spaCy pipeline for sentences and entities (default: en_core_web_sm)")
+    add_flags(parser, "--model", "--device", "--threads", "--spacy-model")
     add("--processes", type=int, default=1, metavar="N", help="processes for spaCy (default: 1)")
     add("--text-field", default=fields.text_field, metavar="NAME", help="field with the text (default: text)")
     add("--id-field", metavar="NAME", help="field with the id (default: id, or else the line number)")
     add("--keep", default="", metavar="A,B", help="fields to pass through as columns")
-    add("--threshold", type=float, metavar="P", help="least score of a triple, 0 to 1 (default: the model's)")
-    add("--max-relations", type=int, default=3, metavar="N", help="most relations for a pair (default: 3)")
-    add(
-        "--max-mentions", type=int, default=40, metavar="N", help="mentions in a sentence before far pairs are left out"
-    )
+    add_flags(parser, "--threshold", "--max-relations", "--max-mentions")
     add("--max-line-bytes", type=int, default=cut.max_line_bytes, metavar="N", help="longer lines are rejected")
     add("--max-text-chars", type=int, default=fields.max_text_chars, metavar="N", help="longer texts are rejected")
     add("--shard-lines", type=int, default=cut.shard_lines, metavar="N", help="lines for one part file (default: 5000)")
@@ -81,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Hear of Ctrl-C at the end: modules that aren't Python make an ImportError of it while they load."""
     heard: list[int] = []
     before = signal.getsignal(signal.SIGINT)

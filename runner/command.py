@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -25,8 +24,9 @@ from zsre.runner.corpus import Corpus, CutSettings, Shard, open_corpus
 from zsre.runner.counts import Counts, counted
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
-from zsre.runner.entities import Annotator, load_annotator
+from zsre.runner.entities import load_annotator
 from zsre.runner.extract import Job, extract
+from zsre.runner.flags import check_flags, check_least
 from zsre.runner.output import REJECTS_FILE, OutputDirectory, check_output, default_output, open_output
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings
@@ -37,6 +37,7 @@ from zsre.runner.report import (
     reject_reasons,
     summary_lines,
     triples_table,
+    write_out,
 )
 from zsre.runner.triples import check_kept
 
@@ -57,13 +58,31 @@ class _Plan:
 def run(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
     plan = _plan(args)
+    relations = wanted_relations(args)
+    shards = _shards(plan)
+    with open_job(args, relations, plan.records, args.processes) as job:
+        _extract(args, plan, job, shards)
+
+
+def wanted_relations(args: argparse.Namespace) -> RelationSet:
+    """Return the relations that the arguments ask for."""
     # What the default pipeline finds is known before it is loaded, so that a relations file fails early and just once.
     default = args.spacy_model in (None, *DEFAULT_PIPELINES)
-    relations = load_relations(args.relations, understood_types(SPACY_TYPES) if default else None)
-    shards = _shards(plan)
-    with closing(load_annotator(args.spacy_model, args.processes)) as annotator:
-        job = _make_job(args, plan, relations, annotator)
-        _extract(args, plan, job, shards)
+    return load_relations(args.relations, understood_types(SPACY_TYPES) if default else None)
+
+
+@contextmanager
+def open_job(
+    args: argparse.Namespace, relations: RelationSet, records: RecordSettings, processes: int = 1
+) -> Iterator[Job]:
+    """Load the pipeline, check the relations against it, load the model, and close the pipeline in the end."""
+    with closing(load_annotator(args.spacy_model, processes)) as annotator:
+        # The catalogue is nobody's to edit: with a pipeline of other labels, some of its relations just find nothing.
+        if args.relations.partition(":")[0] != CATALOGUE:
+            check_types(relations, understood_types(annotator.labels))
+        engine = load_engine(args.model, args.device, args.threads)
+        rules = make_rules(relations, engine.contract.calibration, args.threshold, args.max_relations)
+        yield Job(records, annotator, engine, relations, rules, args.max_mentions)
 
 
 def _extract(args: argparse.Namespace, plan: _Plan, job: Job, shards: Iterator[Shard]) -> None:
@@ -96,21 +115,10 @@ def _extract(args: argparse.Namespace, plan: _Plan, job: Job, shards: Iterator[S
 
 
 def _plan(args: argparse.Namespace) -> _Plan:
-    if args.relations is None:
-        raise UsageError("--relations is missing: give a relations file, or wikidata for the catalogue that ships")
-    for flag, value, least in (
-        ("--max-relations", args.max_relations, 1),
-        ("--max-mentions", args.max_mentions, 2),
-        ("--processes", args.processes, 1),
-        ("--threads", args.threads, 1),
-        ("--show", args.show, 0),
-    ):
-        if value is not None and value < least:
-            raise UsageError(f"{flag} {value}: must be at least {least}")
+    check_flags(args)
+    check_least(args, processes=1, show=0)
     if args.output == "":
         raise UsageError("-o: the directory has no name; leave -o out, or name one")
-    if args.threshold is not None and not 0 <= args.threshold <= 1:
-        raise UsageError(f"--threshold {args.threshold}: must lie between 0 and 1")
     keep = tuple(name.strip() for name in args.keep.split(",")) if args.keep else ()
     check_kept(keep)
     plan = _Plan(
@@ -132,15 +140,6 @@ def _shards(plan: _Plan) -> Iterator[Shard]:
     return chain([first], shards)
 
 
-def _make_job(args: argparse.Namespace, plan: _Plan, relations: RelationSet, annotator: Annotator) -> Job:
-    # The catalogue is nobody's to edit: with a pipeline of other labels, some of its relations just find nothing.
-    if args.relations.partition(":")[0] != CATALOGUE:
-        check_types(relations, understood_types(annotator.labels))
-    engine = load_engine(args.model, args.device, args.threads)
-    rules = make_rules(relations, engine.contract.calibration, args.threshold, args.max_relations)
-    return Job(plan.records, annotator, engine, relations, rules, args.max_mentions)
-
-
 def _report(
     args: argparse.Namespace, job: Job, output: OutputDirectory, counts: Counts, seconds: float, console: Console
 ) -> None:
@@ -158,17 +157,11 @@ def _report(
 
 
 def _show(output: OutputDirectory, most: int) -> None:
-    """Print the first triples; a reader that has seen enough, such as ``head``, may close the pipe."""
+    """Print the first triples."""
     console = Console()
-    # Captured, because rich would end the program itself, with an exit code of failure, on a closed pipe.
     with console.capture() as captured:
         console.print(triples_table(first_triples(output, most), console.width))
-    try:
-        sys.stdout.write(captured.get())
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes standard output once more on its way out, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    write_out(captured.get())
 
 
 def _nothing(plan: _Plan, counts: Counts) -> str:

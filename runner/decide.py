@@ -6,7 +6,7 @@ work was divided into batches.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,6 +17,8 @@ from zsre.relations.contract import Calibration
 from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
 
+#: The types of a pair's head and tail.
+Types = tuple[str | None, str | None]
 DECIMALS: Final = 4
 #: Similarity parts held at a time; 4 million are 16 MB. It bounds memory whatever the number of relations.
 _CHUNK_PARTS: Final = 4_000_000
@@ -99,7 +101,7 @@ class TypeMask:
     def __init__(self, relations: RelationSet) -> None:
         self._relations = relations
         self._named = frozenset(name for relation in relations for name in (*relation.head.types, *relation.tail.types))
-        self._rows: dict[tuple[str | None, str | None], NDArray[np.bool_]] = {}
+        self._rows: dict[Types, NDArray[np.bool_]] = {}
 
     def row(self, head_type: str | None, tail_type: str | None) -> NDArray[np.bool_]:
         """Return (R,): whether each relation allows the two types in this order."""
@@ -112,7 +114,7 @@ class TypeMask:
         """Tell whether any relation allows the two types in this order."""
         return bool(self.row(head_type, tail_type).any())
 
-    def rows(self, types: Sequence[tuple[str | None, str | None]]) -> NDArray[np.bool_]:
+    def rows(self, types: Sequence[Types]) -> NDArray[np.bool_]:
         """Return (P, R) for the head and tail types of P pairs."""
         if not types:
             return np.zeros((0, len(self._relations)), dtype=np.bool_)
@@ -135,7 +137,7 @@ def decide(
     vectors: PairVectors,
     relation_vectors: NDArray[np.float32],
     mask: TypeMask,
-    types: Sequence[tuple[str | None, str | None]],
+    types: Sequence[Types],
     ends: NDArray[np.int64],
     rules: Rules,
 ) -> Decisions:
@@ -144,14 +146,26 @@ def decide(
     ``types`` and ``ends`` (P, 2) describe every pair that was asked for, also those that could not be encoded:
     the types of head and tail, and two numbers that identify the mentions within the batch and grow along the text.
     """
+    found = scored(vectors, relation_vectors, mask.rows, types, rules)
+    return best_per_pair(one_per_fact(found, ends, rules.partners), rules.max_relations)
+
+
+def scored(
+    vectors: PairVectors,
+    relation_vectors: NDArray[np.float32],
+    allowed: Callable[[Sequence[Types]], NDArray[np.bool_]],
+    types: Sequence[Types],
+    rules: Rules,
+) -> Decisions:
+    """Return every relation at or above its threshold among those ``allowed``, (P, R) for the types of P pairs."""
     per_pair = max(1, 3 * len(relation_vectors))
     found = [
         score_pairs(
-            chunk.similarities(relation_vectors), mask.rows([types[pair] for pair in chunk.kept]), chunk.kept, rules
+            chunk.similarities(relation_vectors), allowed([types[pair] for pair in chunk.kept]), chunk.kept, rules
         )
         for chunk in _chunks(vectors, max(1, _CHUNK_PARTS // per_pair))
     ]
-    return best_per_pair(one_per_fact(_joined(found), ends, rules.partners), rules.max_relations)
+    return _joined(found)
 
 
 def score_pairs(
@@ -179,24 +193,31 @@ def score_pairs(
 
 
 def one_per_fact(decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]) -> Decisions:
-    """Leave out what another decision says the other way round: a symmetric relation, or an inverse.
+    """Leave out what another decision says the other way round: a symmetric relation, or an inverse."""
+    return decisions.take(np.flatnonzero(said_by(decisions, ends, partners) < 0))
+
+
+def said_by(decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]) -> NDArray[np.int64]:
+    """Return (N,): the row of the decision that stays and says the same the other way round; −1 for one that stays.
 
     The higher similarity stays. On a tie it is the relation that comes first in the file, and of the two orders of one
     relation the one whose head comes first in the text.
     """
+    said = np.full(len(decisions), -1, dtype=np.int64)
     swappable = np.asarray([bool(found) for found in partners], dtype=np.bool_)
-    keep = ~swappable[decisions.relation] if len(decisions) else np.zeros(0, dtype=np.bool_)
-    rivals = np.flatnonzero(~keep)
+    rivals = np.flatnonzero(swappable[decisions.relation])
     heads, tails = ends[decisions.pair[rivals], 0], ends[decisions.pair[rivals], 1]
     order = np.lexsort((tails, heads, decisions.relation[rivals], -decisions.similarity[rivals]))
-    kept: set[tuple[int, int, int]] = set()
-    for position in order:
+    kept: dict[tuple[int, int, int], int] = {}
+    for rank, position in enumerate(order):
         head, tail = int(heads[position]), int(tails[position])
         relation = int(decisions.relation[rivals[position]])
-        if not any((tail, head, partner) in kept for partner in partners[relation]):
-            kept.add((head, tail, relation))
-            keep[rivals[position]] = True
-    return decisions.take(np.flatnonzero(keep))
+        better = [kept[tail, head, partner] for partner in partners[relation] if (tail, head, partner) in kept]
+        if better:
+            said[rivals[position]] = rivals[order[min(better)]]
+        else:
+            kept[head, tail, relation] = rank
+    return said
 
 
 def best_per_pair(decisions: Decisions, most: int) -> Decisions:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from zsre.relations.examples import Mention
 
 #: Tells whether some relation allows a head of the first type and a tail of the second.
 Admits = Callable[[str | None, str | None], bool]
+
+
+class LeftOut(StrEnum):
+    """Why a pair of mentions is not scored, as the counts of a run call it; the last two only the model can tell."""
+
+    OVERLAPPING = "overlapping"
+    SAME_NAME = "same_name"
+    CROWDED = "crowded"
+    UNFITTING = "unfitting"
+    LONG = "long"
+    TOKENLESS = "tokenless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,7 @@ class Pairing:
     ``duplicates`` counts mentions left out because their very span had been seen; ``overlapping``,
     ``same_name``, ``crowded`` and ``unfitting`` count pairs left out because the two mentions share characters,
     because they read the same, because the sentence holds too many mentions, and because no relation allows
-    their types.
+    their types. ``reasons`` has those pairs, but for the crowded ones: they may be too many to be held.
     """
 
     mentions: tuple[Mention, ...]
@@ -28,6 +41,12 @@ class Pairing:
     same_name: int = 0
     crowded: int = 0
     unfitting: int = 0
+    reach: int = 0
+    reasons: Mapping[tuple[int, int], LeftOut] = field(default_factory=dict, repr=False)
+
+    def left_out(self, head: int, tail: int) -> LeftOut | None:
+        """Return why two different mentions are not paired, or ``None`` if they are."""
+        return LeftOut.CROWDED if abs(head - tail) > self.reach else self.reasons.get((head, tail))
 
 
 def pair_mentions(text: str, mentions: Iterable[Mention], max_mentions: int, admits: Admits) -> Pairing:
@@ -44,32 +63,39 @@ def pair_mentions(text: str, mentions: Iterable[Mention], max_mentions: int, adm
         by_span.setdefault((mention.start, mention.end), mention)
     ordered = tuple(by_span[span] for span in sorted(by_span))
     count = len(ordered)
-    names = [" ".join(text[mention.start : mention.end].casefold().split()) for mention in ordered]
+    names = [folded(text[mention.start : mention.end]) for mention in ordered]
     reach = neighbour_reach(count, max_mentions)
     pairs: list[tuple[int, int]] = []
-    considered = overlapping = same_name = unfitting = 0
+    reasons: dict[tuple[int, int], LeftOut] = {}
     for head, head_mention in enumerate(ordered):
         for tail in range(max(0, head - reach), min(count, head + reach + 1)):
             if tail == head:
                 continue
-            considered += 1
             if head_mention.overlaps(ordered[tail]):
-                overlapping += 1
+                reasons[head, tail] = LeftOut.OVERLAPPING
             elif names[head] == names[tail]:
-                same_name += 1
+                reasons[head, tail] = LeftOut.SAME_NAME
             elif not admits(head_mention.type, ordered[tail].type):
-                unfitting += 1
+                reasons[head, tail] = LeftOut.UNFITTING
             else:
                 pairs.append((head, tail))
+    found = Counter(reasons.values())
     return Pairing(
         mentions=ordered,
         pairs=tuple(pairs),
         duplicates=len(given) - count,
-        overlapping=overlapping,
-        same_name=same_name,
-        crowded=count * (count - 1) - considered,
-        unfitting=unfitting,
+        overlapping=found[LeftOut.OVERLAPPING],
+        same_name=found[LeftOut.SAME_NAME],
+        crowded=count * (count - 1) - len(pairs) - len(reasons),
+        unfitting=found[LeftOut.UNFITTING],
+        reach=reach,
+        reasons=reasons,
     )
+
+
+def folded(name: str) -> str:
+    """Return a name as it is compared with others: whatever its case and spacing."""
+    return " ".join(name.casefold().split())
 
 
 def neighbour_reach(count: int, max_mentions: int) -> int:

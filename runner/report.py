@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -135,6 +137,21 @@ def triples_table(rows: list[dict[str, Any]], width: int) -> Table:
 def printable(text: str) -> str:
     """Replace what would move the cursor or change colours: a corpus must not write to someone's terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def write_out(text: str) -> None:
+    """Write to standard output what a console captured; what its encoding lacks becomes a question mark.
+
+    A reader that has seen enough, such as ``head``, may close the pipe. On that, rich itself would end the program with
+    an exit code of failure.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more on its way out, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _losses(counts: Counts) -> list[tuple[int, str]]:

@@ -143,6 +143,9 @@ class FakeAnnotator:
         self.types = types or {}
         self.labels = frozenset({"PERSON", "ORG", "GPE"})
 
+    def close(self) -> None:
+        pass
+
     def annotate(self, records: Sequence[Record]) -> Iterator[Document]:
         for record in records:
             found = record.entities

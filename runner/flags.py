@@ -1,0 +1,61 @@
+"""Flags that mean the same in several commands, and how they are checked before anything is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from zsre.relations.errors import UsageError
+
+_FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "--relations": {"metavar": "FILE", "help": "relations file, or wikidata, or wikidata:P112,P26"},
+    "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},
+    "--device": {
+        "choices": ("auto", "cpu", "cuda"),
+        "default": "auto",
+        "help": "what to run the model on (default: auto)",
+    },
+    "--threads": {"type": int, "metavar": "N", "help": "threads for the model on a CPU (default: all cores)"},
+    "--spacy-model": {
+        "metavar": "NAME",
+        "help": "spaCy pipeline for sentences and entities (default: en_core_web_sm)",
+    },
+    "--threshold": {"type": float, "metavar": "P", "help": "least score of a triple, 0 to 1 (default: the model's)"},
+    "--max-relations": {
+        "type": int,
+        "default": 3,
+        "metavar": "N",
+        "help": "most relations for a pair (default: %(default)s)",
+    },
+    "--max-mentions": {
+        "type": int,
+        "default": 40,
+        "metavar": "N",
+        "help": "mentions in a sentence before far pairs are left out (default: %(default)s)",
+    },
+}
+
+
+def add_flags(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add flags that several commands have, in the order of their names."""
+    for name in names:
+        parser.add_argument(name, **_FLAGS[name])
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Raise UsageError for one of those flags that can't be meant, or for missing relations."""
+    if args.relations is None:
+        raise UsageError("--relations is missing: give a relations file, or wikidata for the catalogue that ships")
+    check_least(args, max_relations=1, max_mentions=2, threads=1)
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise UsageError(f"--threshold {args.threshold}: must lie between 0 and 1")
+
+
+def check_least(args: argparse.Namespace, **bounds: int) -> None:
+    """Raise UsageError for a number below the least that its flag takes."""
+    for name, least in bounds.items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
