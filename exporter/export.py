@@ -51,15 +51,13 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     """
     run = load_run(run_directory)
     encoder = RelationEncoder(run.config.relation_encoder_name)
-    sentence_encoder = encoder.model
-    relation_module = _transformer(sentence_encoder)
-    contract = make_contract(run, relation_module, precision, run.calibration or level_calibration(run))
-    relation_tokenizer = _relation_tokenizer(sentence_encoder)
+    contract = run_contract(run, encoder, precision)
+    relation_tokenizer = _relation_tokenizer(encoder.model)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         for graph, role, tokenizer, path in (
             (export_sentences(run.model), SENTENCES_ROLE, run.tokenizer, output),
-            (export_relations(relation_module), RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
+            (export_relations(encoder.transformer), RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
         ):
             stored = store_weights(graph, precision)
             add_metadata(stored, contract, role, tokenizer)
@@ -69,6 +67,11 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     parity = check_parity(run, encoder, output, precision)
     sizes = (output.stat().st_size, relations_path(output).stat().st_size)
     return Exported(output, relations_path(output), sizes, parity)
+
+
+def run_contract(run: TrainedRun, relations: RelationEncoder, precision: Precision) -> Contract:
+    """Return what an export of a run in this precision says of itself."""
+    return make_contract(run, relations.transformer, precision, run.calibration or level_calibration(run))
 
 
 def make_contract(run: TrainedRun, relations: nn.Module, precision: Precision, calibration: Calibration) -> Contract:
@@ -88,7 +91,7 @@ def make_contract(run: TrainedRun, relations: nn.Module, precision: Precision, c
     )
     digest = hashlib.sha256(draft.to_json().encode())
     for module in (run.model, relations):
-        digest.update(save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
+        digest.update(save({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}))
     return replace(draft, fingerprint=digest.hexdigest()[:32])
 
 
@@ -109,12 +112,6 @@ def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenize
     }
     onnx.helper.set_model_props(model, dict(fields))
     model.producer_name, model.producer_version = "zsre", importlib.metadata.version("zsre")
-
-
-def _transformer(encoder: SentenceTransformer) -> nn.Module:
-    module = encoder[0].auto_model
-    assert isinstance(module, nn.Module)
-    return module.eval()
 
 
 def _relation_tokenizer(encoder: SentenceTransformer) -> Tokenizer:

@@ -123,13 +123,14 @@ def keys_of_training(training: Mapping[Path, Iterable[LabelledSentence]], scorer
 
     Raises UsageError for a file with no such sentence: it was not trained on that one.
     """
+    name, seen = scorer.contract.name, scorer.contract.seen_relations
     keys: set[bytes] = set()
     for path, sentences in training.items():
-        found = trained_sentences(sentences, scorer.seen_relations)
+        found = trained_sentences(sentences, seen)
         if not found:
             raise UsageError(
-                f"--training-data {path}: no sentence states one of the {len(scorer.seen_relations)} relations that "
-                f"{scorer.name} was trained on ({some(scorer.seen_relations)}); give the files that it was trained on"
+                f"--training-data {path}: no sentence states one of the {len(seen)} relations that "
+                f"{name} was trained on ({some(seen)}); give the files that it was trained on"
             )
         keys |= found
     return keys

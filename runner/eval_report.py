@@ -23,8 +23,8 @@ _NUMBERS: Final = frozenset({"precision", "recall", "F1", "pairs", "share", "1st
 
 def show(console: Console, evaluation: Evaluation, scorer: Scorer, per_class: bool) -> None:
     """Print the figures for people."""
-    report, relations = evaluation.report, evaluation.relations
-    _line(console, f"{scorer.name}: {evaluation.pairs:,} pairs, each classified among {len(relations)} relations")
+    report, relations, name = evaluation.report, evaluation.relations, scorer.contract.name
+    _line(console, f"{name}: {evaluation.pairs:,} pairs, each classified among {len(relations)} relations")
     for line in passed_lines(evaluation):
         _line(console, f"  {line}")
     _line(console, f"  {speed_line(evaluation, scorer)}")
@@ -63,18 +63,18 @@ def passed_lines(evaluation: Evaluation) -> list[str]:
 def speed_line(evaluation: Evaluation, scorer: Scorer) -> str:
     """Say how fast the pairs were scored, and on what."""
     rate = f"{evaluation.pairs_per_second:,.0f} pairs a second"
-    return f"scored in {evaluation.seconds:,.1f} s on {scorer.model.device}: {rate}"
+    return f"scored in {evaluation.seconds:,.1f} s on {scorer.device}: {rate}"
 
 
 def seen_lines(evaluation: Evaluation, scorer: Scorer) -> list[str]:
     """Say what the model was trained on, and which of the measured relations and sentences it had seen."""
     overlap, ids = evaluation.overlap, evaluation.relations.ids
-    source = ", ".join(scorer.seen_data) or "data that it does not name"
+    source = ", ".join(scorer.contract.seen_data) or "data that it does not name"
     zero_shot = f"zero-shot, so not trained on under any name: {_unseen(overlap, ids)} of {len(ids)} relations"
     if missing := frozenset(evaluation.without_pairs):
         stated = [relation for relation in ids if relation not in missing]
         zero_shot += f"; {_unseen(overlap, stated)} of the {len(stated)} that pairs state"
-    lines = [f"the model was trained on {len(scorer.seen_relations)} relations of {source}", zero_shot]
+    lines = [f"the model was trained on {len(scorer.contract.seen_relations)} relations of {source}", zero_shot]
     for what, found in (
         ("not zero-shot, trained on", dict.fromkeys(sorted(overlap.identical), "")),
         ("not zero-shot, trained on under another name", _pointers("as", seen_by_other_name(overlap))),
@@ -94,9 +94,9 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
     """Return what is logged of the model and the measurement; figures are in percent."""
     report, passed, overlap = evaluation.report, evaluation.passed, evaluation.overlap
     line = {
-        "model": scorer.name,
-        "fingerprint": scorer.fingerprint,
-        "seen_data": list(scorer.seen_data),
+        "model": scorer.contract.name,
+        "fingerprint": scorer.contract.fingerprint,
+        "seen_data": list(scorer.contract.seen_data),
         "relations": len(evaluation.relations),
         "pairs": evaluation.pairs,
         "left_out": evaluation.left_out,
@@ -116,7 +116,7 @@ def figures(evaluation: Evaluation, scorer: Scorer, per_class: bool = False) -> 
         "seen": sorted(overlap.identical),
         "seen_by_other_name": {key: list(ids) for key, ids in seen_by_other_name(overlap).items()},
         "near": {key: list(ids) for key, ids in overlap.near.items()},
-        "device": scorer.model.device,
+        "device": scorer.device,
         "seconds": round(evaluation.seconds, 3),
         "pairs_per_second": round(evaluation.pairs_per_second, 1),
     }

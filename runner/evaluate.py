@@ -160,7 +160,7 @@ def evaluate(
     ``passed`` is complete once the examples have been read. ``advance`` is told after each
     chunk how many pairs have been classified so far.
     """
-    vectors = scorer.model.relation_vectors(relations)
+    vectors = scorer.relation_vectors(relations)
     gold: list[str] = []
     predicted: list[str] = []
     total, seconds = 0, 0.0
@@ -169,9 +169,9 @@ def evaluate(
         sentences = joined(chunk)
         if not total:
             # The first run claims memory and compiles kernels, which would pass for the model's own speed.
-            scorer.model.encode(sentences[:1])
+            scorer.encode(sentences[:1])
         start = perf_counter()
-        encoded = scorer.model.encode(sentences)
+        encoded = scorer.encode(sentences)
         best = encoded.similarities(vectors).sum(-1).argmax(-1)
         seconds += perf_counter() - start
         gold.extend(chunk[position][1] for position in encoded.kept)
@@ -180,7 +180,7 @@ def evaluate(
         advance(total)
     if not gold:
         raise _nothing_measured(total, relations, passed)
-    overlap = seen_overlap(scorer.seen_relations, relations.ids)
+    overlap = seen_overlap(scorer.contract.seen_relations, relations.ids)
     report = classification_report(gold, predicted)
     return Evaluation(report, relations, len(gold), total - len(gold), passed, overlap, seconds)
 

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from zsre.relations.contract import Contract
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.corpus import Shard
@@ -23,6 +22,7 @@ from zsre.runner.entities import Annotator, Document, Sentence
 from zsre.runner.output import OutputDirectory
 from zsre.runner.pairing import pair_mentions
 from zsre.runner.records import Record, RecordSettings, Reject, parse_line
+from zsre.runner.scorer import Scorer
 from zsre.runner.triples import (
     SCHEMA_VERSION,
     Triple,
@@ -40,31 +40,13 @@ _PACKAGES: Final = ("zsre", "spacy", "onnxruntime-gpu", "onnxruntime", "tokenize
 Advance = Callable[[int, int], None]
 
 
-class Encoder(Protocol):
-    """What turns pairs and relations into vectors: an engine with a loaded model."""
-
-    @property
-    def contract(self) -> Contract:
-        """Return what the model says of itself."""
-
-    @property
-    def device(self) -> str:
-        """Return what it runs on, in a word."""
-
-    def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
-        """Return the vectors of all pairs of the sentences."""
-
-    def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
-        """Return (R, 3, D), normalised and scaled."""
-
-
 @dataclass(frozen=True)
 class Job:
     """Everything that a shard needs to become triples; the same for all shards of a run."""
 
     records: RecordSettings
     annotator: Annotator
-    engine: Encoder
+    engine: Scorer
     relations: RelationSet
     rules: Rules
     max_mentions: int = 40

@@ -1,9 +1,8 @@
-"""What measuring needs from a model, whether an exported file or a run directory."""
+"""What turns pairs and relations into vectors, whether an exported file or a run directory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from zsre.relations.contract import Calibration
+from zsre.relations.contract import Contract
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
@@ -20,8 +19,13 @@ from zsre.runner.engine import load_engine
 SCORERS = "zsre.scorers"
 
 
-class Encodes(Protocol):
-    """Turns sentences and relations into vectors whose dot product is a score."""
+class Scorer(Protocol):
+    """A loaded model: it turns sentences and relations into vectors whose dot product is a similarity."""
+
+    @property
+    def contract(self) -> Contract:
+        """Return what the model says of itself."""
+        ...
 
     @property
     def device(self) -> str:
@@ -29,24 +33,12 @@ class Encodes(Protocol):
         ...
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
-        """Encode all pairs of the sentences."""
+        """Return the vectors of all pairs of the sentences."""
         ...
 
     def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
-        """Return the scaled blocks (R, 3, D)."""
+        """Return the blocks (R, 3, D), normalised and scaled."""
         ...
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A model to measure, with what it says of itself."""
-
-    model: Encodes
-    name: str
-    fingerprint: str
-    calibration: Calibration
-    seen_relations: tuple[str, ...]
-    seen_data: tuple[str, ...]
 
 
 def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
@@ -61,16 +53,7 @@ def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
                 f"--threads {threads}: is for exported models, and {path} is a run directory: zsre-export it first"
             )
         return _load_run(path, device)
-    engine = load_engine(path, device, threads)
-    contract = engine.contract
-    return Scorer(
-        engine,
-        contract.name,
-        contract.fingerprint,
-        contract.calibration,
-        contract.seen_relations,
-        contract.seen_data,
-    )
+    return load_engine(path, device, threads)
 
 
 def _load_run(path: Path, device: str) -> Scorer:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import Argument, Relation
@@ -40,6 +40,13 @@ class RelationEncoder:
     def width(self) -> int:
         """Return D."""
         return int(self.model.get_embedding_dimension() or 0)
+
+    @property
+    def transformer(self) -> nn.Module:
+        """Return what turns tokens into states, without pooling."""
+        module = self.model[0].auto_model
+        assert isinstance(module, nn.Module)
+        return module.eval()
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return mean-pooled, normalised vectors (N, D); a text is encoded once however often it is asked for."""

@@ -55,10 +55,10 @@ RECORDS = [
 ]
 
 
-def contract() -> Contract:
+def contract(seen: tuple[str, ...] = ()) -> Contract:
     return Contract(
         name="fake",
-        fingerprint="f" * 16,
+        fingerprint="f" * 32,
         dimension=8,
         alpha=0.25,
         tokens=TokenSettings("shared", 128, 1, 2, 0, (3, 4, 5, 6)),
@@ -66,8 +66,8 @@ def contract() -> Contract:
         precision="fp32",
         encoder="none",
         relation_encoder="none",
-        seen_relations=(),
-        seen_data=(),
+        seen_relations=seen,
+        seen_data=("some",),
     )
 
 
@@ -79,8 +79,8 @@ class FakeEngine:
 
     device = "CPU"
 
-    def __init__(self, reach: int = 10_000) -> None:
-        self.contract = contract()
+    def __init__(self, reach: int = 10_000, seen: tuple[str, ...] = ()) -> None:
+        self.contract = contract(seen)
         self.reach = reach
         self.batches: list[int] = []
 

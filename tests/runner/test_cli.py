@@ -63,7 +63,7 @@ def test_a_corpus_becomes_a_directory_of_triples(capsys: pytest.CaptureFixture[s
     run = json.loads(Path("corpus.triples/run.json").read_text())
     assert (run["status"], run["counts"]["documents"], run["counts"]["triples"]) == ("finished", 2, 2)
     assert (run["corpus"], run["relations_source"], run["device"]) == ("corpus.jsonl", "relations.yaml", "CPU")
-    assert (run["model"]["fingerprint"], run["thresholds"]["P112"]) == ("f" * 16, CALIBRATION.threshold)
+    assert (run["model"]["fingerprint"], run["thresholds"]["P112"]) == ("f" * 32, CALIBRATION.threshold)
 
 
 def test_file_gzip_windows_and_standard_input_give_the_same(

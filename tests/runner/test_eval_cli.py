@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.runner.fakes import CALIBRATION, FakeEngine, jsonl
+from tests.runner.fakes import FakeEngine, jsonl
 from zsre.relations.errors import ModelError
 from zsre.runner import eval_cli
 from zsre.runner.eval_cli import main
@@ -52,7 +52,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fake_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
-    return Scorer(FakeEngine(), "fake", "f" * 32, CALIBRATION, ("P26",), ("some",))
+    return FakeEngine(seen=("P26",))
 
 
 def write_split(**parts: list[str]) -> None:

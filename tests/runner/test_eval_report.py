@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from tests.runner.test_evaluate import example, examples, scorer
+from tests.runner.fakes import FakeEngine
+from tests.runner.test_evaluate import example, examples
 from zsre.relations.metrics import classification_report
 from zsre.relations.relation import Relation, RelationSet
 from zsre.runner import eval_report
@@ -27,13 +28,13 @@ PASSED = Passed(unrelated=1200, several=3, other=Counter(P998=4, P999=1), beyond
 
 
 def evaluation(passed: Passed | None = None, seen: tuple[str, ...] = ()) -> Evaluation:
-    found = evaluate(scorer(seen=seen), examples(), RELATIONS, passed or Passed())
+    found = evaluate(FakeEngine(seen=seen), examples(), RELATIONS, passed or Passed())
     return dataclasses.replace(found, seconds=0.2)
 
 
 def shown(found: Evaluation, seen: tuple[str, ...] = (), per_class: bool = False, width: int = 100) -> list[str]:
     written = io.StringIO()
-    show(Console(file=written, width=width), found, scorer(seen=seen), per_class)
+    show(Console(file=written, width=width), found, FakeEngine(seen=seen), per_class)
     return [line.rstrip() for line in written.getvalue().splitlines()]
 
 
@@ -82,14 +83,14 @@ def test_what_was_seen_in_training_is_said() -> None:
 
 def test_where_every_relation_is_stated_they_are_counted_once() -> None:
     relations = RelationSet(tuple(RELATIONS)[:2])
-    found = evaluate(scorer(), examples(), relations, Passed())
+    found = evaluate(FakeEngine(), examples(), relations, Passed())
     assert "zero-shot, so not trained on under any name: 2 of 2 relations" in shown(found)
 
 
 def test_a_relation_that_is_named_by_its_id_is_named_once() -> None:
     spouse = Relation("spouse", "spouse", "who married")
     found = evaluate(
-        scorer(seen=("spouse",)), [example("Ann married Bob.", "spouse")], RelationSet((spouse,)), Passed()
+        FakeEngine(seen=("spouse",)), [example("Ann married Bob.", "spouse")], RelationSet((spouse,)), Passed()
     )
     assert "  not zero-shot, trained on (1): spouse" in shown(found, ("spouse",))
 
@@ -134,7 +135,7 @@ def test_tables_of_confusions_are_cut_and_say_so(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_a_confusion_there_is_no_table_of_them() -> None:
-    right = evaluate(scorer(), [example("Ann married Bob.", "P26")], RELATIONS, Passed())
+    right = evaluate(FakeEngine(), [example("Ann married Bob.", "P26")], RELATIONS, Passed())
     assert not any("confus" in line for line in shown(right, per_class=True))
 
 
@@ -147,7 +148,7 @@ def test_a_narrow_terminal_cuts_no_figure() -> None:
 
 def test_the_figures_are_logged_in_percent() -> None:
     seen = ("P26", "P156", "Entity-Origin")
-    line = figures(evaluation(PASSED, seen), scorer(seen=seen))
+    line = figures(evaluation(PASSED, seen), FakeEngine(seen=seen))
     assert line == {
         "model": "fake",
         "fingerprint": "f" * 32,
@@ -172,12 +173,12 @@ def test_the_figures_are_logged_in_percent() -> None:
 
 
 def test_what_was_left_out_for_the_training_data_is_logged() -> None:
-    line = figures(evaluation(Passed(shared=5, training_data=("a.json", "b.json"))), scorer())
+    line = figures(evaluation(Passed(shared=5, training_data=("a.json", "b.json"))), FakeEngine())
     assert (line["training_data"], line["passed"]["shared"]) == (["a.json", "b.json"], 5)
 
 
 def test_each_relation_is_logged_where_it_was_asked_for() -> None:
-    line = figures(evaluation(), scorer(), per_class=True)
+    line = figures(evaluation(), FakeEngine(), per_class=True)
     assert line["per_class"] == {
         "P112": {"precision": 75.0, "recall": 75.0, "f1": 75.0, "pairs": 4},
         "P19": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "pairs": 0},

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
-from tests.runner.fakes import CALIBRATION, RELATIONS, FakeEngine
+from tests.runner.fakes import RELATIONS, FakeEngine
 from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.relation import Relation, RelationSet
@@ -27,7 +27,6 @@ from zsre.runner.evaluate import (
     trained_sentences,
     without_shared,
 )
-from zsre.runner.scorer import Scorer
 
 FOUNDED, MARRIED, BORN = "Acme was founded by Ann.", "Ann married Bob, they say.", "Bob was born in Paris."
 #: What the fake engine takes for the relation of each word, and what the label says: founded is right in 3 of 4, …
@@ -46,12 +45,8 @@ def examples(given: Iterable[tuple[str, str]] = MEASURED) -> list[Example]:
     return [example(text, relation) for text, relation in given]
 
 
-def scorer(engine: FakeEngine | None = None, seen: tuple[str, ...] = ()) -> Scorer:
-    return Scorer(engine or FakeEngine(), "fake", "f" * 32, CALIBRATION, seen, ("some",))
-
-
 def measured(given: Iterable[Example], engine: FakeEngine | None = None, passed: Passed | None = None) -> Evaluation:
-    return evaluate(scorer(engine), given, RELATIONS, passed or Passed())
+    return evaluate(engine or FakeEngine(), given, RELATIONS, passed or Passed())
 
 
 def sentence(text: str, *relations: set[str]) -> LabelledSentence:
@@ -199,7 +194,7 @@ def test_a_clock_that_did_not_move_breaks_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_only_the_given_relations_are_chosen_among() -> None:
     few = RelationSet((RELATIONS["P26"], RELATIONS["P19"]))
-    found = evaluate(scorer(), examples([(FOUNDED, "P26"), (BORN, "P19")]), few, Passed())
+    found = evaluate(FakeEngine(), examples([(FOUNDED, "P26"), (BORN, "P19")]), few, Passed())
     assert set(found.report.relations) <= {"P26", "P19"}
     assert found.relations is few
 
@@ -212,7 +207,7 @@ def test_relations_without_a_pair_are_named() -> None:
 def test_the_size_of_a_chunk_changes_no_figure(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate_module, "CHUNK", size)
     engine, told = FakeEngine(reach=20), list[int]()
-    found = evaluate(scorer(engine), iter(examples()), RELATIONS, Passed(), told.append)
+    found = evaluate(engine or FakeEngine(), iter(examples()), RELATIONS, Passed(), told.append)
     assert len(engine.batches[1:]) == len(told) == -(-8 // size), "and a first run that isn't timed"
     assert told[-1] == 8
     assert told == sorted(told)
@@ -249,7 +244,7 @@ def test_pairs_of_one_sentence_are_encoded_together() -> None:
 
 def test_overlap_with_training_is_found() -> None:
     tested = RelationSet(tuple(Relation(id, id, "who married") for id in ("P26", "P155", "P159", "P177")))
-    found = evaluate(scorer(seen=("P26", "P156", "P740")), [example(MARRIED, "P26")], tested, Passed()).overlap
+    found = evaluate(FakeEngine(seen=("P26", "P156", "P740")), [example(MARRIED, "P26")], tested, Passed()).overlap
     assert found.identical == {"P26"}
     assert found.same == {"P26": ("P26",), "P155": ("P156",)}
     assert found.near == {"P159": ("P740",)}
