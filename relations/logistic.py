@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -41,23 +42,55 @@ def fit_logistic(values: ArrayLike, right: ArrayLike) -> tuple[float, float]:
     return slope, float(weights[1]) - slope * mean
 
 
-def fit_offset(logits: ArrayLike, right: ArrayLike, variance: float) -> float:
-    """Return b of σ(logit + b) for outcomes of one kind of thing, under a normal prior on b of mean 0.
+@dataclass(frozen=True)
+class GroupedLogistic:
+    """σ(slope · value + intercept + offset of the value's group), with offsets (G,)."""
 
-    With few outcomes b stays near 0, and every outcome counts: there is no number from which on a group is trusted.
+    slope: float
+    intercept: float
+    offsets: NDArray[np.float64]
+
+
+def fit_grouped(values: ArrayLike, right: ArrayLike, group: ArrayLike, groups: int, variance: float) -> GroupedLogistic:
+    """Fit one curve with an offset for each group, under a normal prior on offsets of mean 0.
+
+    ``values``, ``right`` and ``group`` are (N,). A group with few outcomes has an offset near 0, one with none has 0,
+    and every outcome counts: there is no number from which on a group is trusted.
     """
-    x: NDArray[np.float64] = np.asarray(logits, dtype=np.float64)
+    x: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     y: NDArray[np.float64] = np.asarray(right, dtype=np.float64)
-    offset = 0.0
+    own: NDArray[np.int64] = np.asarray(group, dtype=np.int64)
+    mean, scale = float(x.mean()), float(x.std()) or 1.0
+    design = np.column_stack([(x - mean) / scale, np.ones_like(x)])
+    prior = np.array([1 / _SLOPE_VARIANCE, 0.0])
+    slope, intercept = fit_logistic(x, y)
+    common, offsets = np.array([slope * scale, intercept + slope * mean]), np.zeros(groups)
+
+    def objective(common: NDArray[np.float64], offsets: NDArray[np.float64]) -> float:
+        logits = design @ common + offsets[own]
+        fit = (y * logits - np.logaddexp(0, logits)).sum()
+        return float(fit - (prior * common**2).sum() / 2 - (offsets**2).sum() / (2 * variance))
+
     for _ in range(_STEPS):
-        p = sigmoid(x + offset)
-        step = (float((y - p).sum()) - offset / variance) / (float((p * (1 - p)).sum()) + 1 / variance)
-        # A Newton step from far off the mark overshoots.
-        step = min(1.0, max(-1.0, step))
-        offset += step
-        if abs(step) < _TOLERANCE:
+        p = sigmoid(design @ common + offsets[own])
+        weight = p * (1 - p)
+        # Newton's method; of the curvature, the block of the offsets is diagonal, so it is eliminated first.
+        gradient = design.T @ (y - p) - prior * common
+        offset_gradient = np.bincount(own, y - p, groups) - offsets / variance
+        curvature = (design * weight[:, None]).T @ design + np.diag(prior)
+        offset_curvature = np.bincount(own, weight, groups) + 1 / variance
+        mixed = np.stack([np.bincount(own, weight * column, groups) for column in design.T])
+        reduced = curvature - (mixed / offset_curvature) @ mixed.T
+        step = np.linalg.solve(reduced, gradient - mixed @ (offset_gradient / offset_curvature))
+        offset_step = (offset_gradient - mixed.T @ step) / offset_curvature
+        before, share = objective(common, offsets), 1.0
+        while share > _TOLERANCE and objective(common + share * step, offsets + share * offset_step) < before:
+            share /= 2
+        common, offsets = common + share * step, offsets + share * offset_step
+        if max(float(np.abs(step).max()), float(np.abs(offset_step).max(initial=0.0))) < _TOLERANCE:
             break
-    return offset
+    slope = float(common[0]) / scale
+    return GroupedLogistic(slope, float(common[1]) - slope * mean, offsets)
 
 
 def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -81,7 +81,7 @@ def open_job(
         if args.relations.partition(":")[0] != CATALOGUE:
             check_types(relations, understood_types(annotator.labels))
         engine = load_engine(args.model, args.device, args.threads)
-        rules = make_rules(relations, engine.contract.calibration, args.threshold, args.max_relations)
+        rules = make_rules(relations, engine.contract, args.threshold, args.max_relations)
         yield Job(records, annotator, engine, relations, rules, args.max_mentions)
 
 

@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from zsre.relations.contract import Calibration
+from zsre.relations.contract import Calibration, Contract
+from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
 
@@ -69,13 +70,26 @@ class Rules:
     max_relations: int = 3
 
 
-def make_rules(relations: RelationSet, calibration: Calibration, threshold: float | None, max_relations: int) -> Rules:
-    """Combine a relation's own threshold, else ``threshold``, else the model's, with the rest."""
+def make_rules(relations: RelationSet, contract: Contract, threshold: float | None, max_relations: int) -> Rules:
+    """Combine a relation's own threshold, else ``threshold``, else the model's, with the rest.
+
+    The calibration is the relations file's, if it has one, else the model's. Raises RelationsFileError for one that
+    was fitted to another model.
+    """
+    calibration = contract.calibration
+    if own := relations.calibration:
+        if own.model != contract.fingerprint:
+            raise RelationsFileError(
+                f"{relations.source}: field calibration: its scores are those of the model '{own.model}', and this is "
+                f"'{contract.fingerprint}' ({contract.name}): fit it again with zsre-eval --calibrate, or take the "
+                "field out, and thresholds that came with it"
+            )
+        calibration = Calibration(own.slope, own.intercept, calibration.threshold, f"as {relations.source} says")
     default = calibration.threshold if threshold is None else threshold
-    own = [relation.threshold for relation in relations]
+    chosen = [relation.threshold for relation in relations]
     return Rules(
         calibration=calibration,
-        thresholds=np.asarray([default if value is None else value for value in own], dtype=np.float64),
+        thresholds=np.asarray([default if value is None else value for value in chosen], dtype=np.float64),
         partners=swap_partners(relations),
         max_relations=max_relations,
     )

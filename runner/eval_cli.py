@@ -8,7 +8,9 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,23 +18,29 @@ from typing import Any, Final
 from rich.console import Console
 
 from zsre.relations.errors import DataError, OutputError, UsageError, ZsreError
-from zsre.relations.examples import LabelledSentence
 from zsre.relations.readers import FORMATS, read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.splits import load_described, read_split
+from zsre.runner.calibration_report import calibration_figures, show_calibration
 from zsre.runner.eval_report import figures, show
+from zsre.runner.eval_triples import calibrate, check_calibration_flags, measure_triples
 from zsre.runner.evaluate import (
     Evaluation,
     Passed,
     evaluate,
+    open_training,
+    read_training,
     sample_per_relation,
     single_relation_pairs,
     some,
-    trained_sentences,
     without_shared,
 )
+from zsre.runner.flags import add_flags, check_least
+from zsre.runner.flags import check_flags as check_shared_flags
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.session import DEVICES
+from zsre.runner.triple_eval import DEFAULT_ENTITIES, ENTITIES
+from zsre.runner.triple_report import show_triples, triple_figures
 
 PROGRAM: Final = "zsre-eval"
 INTERRUPTED: Final = 130
@@ -48,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = command.add_argument
     add("model", type=Path, nargs="?", help="model.onnx or run directory (default: the model that ships)")
-    add("--data", type=Path, required=True, metavar="FILE", help="labelled data, plain or gzip")
+    add("--data", type=Path, metavar="FILE", help="labelled data, plain or gzip")
     add("--format", metavar="NAME", help=f"the data's format: {', '.join(FORMATS)} (default: found by content)")
     add("--relations", required=True, metavar="FILE", help="relations file, wikidata, or a published relations.json")
     add("--split", type=Path, metavar="FILE", help="published split, to measure on a part of the relations")
@@ -63,6 +71,17 @@ def parser() -> argparse.ArgumentParser:
     add("--training-format", metavar="NAME", help="format of all training data (default: found by content)")
     add("--per-relation", type=int, metavar="N", help="draw at most N pairs of each relation (default: all)")
     add("--seed", type=int, default=13, metavar="N", help="seed of the draw (default: 13)")
+    add("--triples", action="store_true", help="measure the triples that zsre-extract would write")
+    add(
+        "--calibrate",
+        type=Path,
+        metavar="FILE",
+        help="labelled data to fit scores and thresholds to",
+    )
+    add("--output", "-o", type=Path, metavar="FILE", help="with --calibrate: where the relations file with them goes")
+    add("--target-precision", type=float, metavar="P", help="with --calibrate: share of triples to be right")
+    add("--entities", choices=ENTITIES, help=f"of triples: whose mentions are paired (default: {DEFAULT_ENTITIES})")
+    add_flags(command, "--spacy-model", "--threshold", "--max-relations", "--max-mentions")
     add("--log", type=Path, metavar="FILE", help="append the figures to this file; --part test demands it")
     add("--per-class", action="store_true", help="give each relation's figures and confusions too")
     add("--json", action="store_true", help="print one line of JSON, as in the log")
@@ -77,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
     try:
-        measure(arguments)
+        run(arguments)
     except ZsreError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -87,60 +106,69 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> None:
     """Load what is quick to fail first, then measure, log and print."""
     check_flags(arguments)
     relations = wanted_relations(arguments)
-    sentences = read_labelled(arguments.data, arguments.format, "--format")
-    training = {
-        path: read_labelled(path, arguments.training_format, "--training-format")
-        for path in arguments.training_data or ()
-    }
     if arguments.log:
         append(arguments.log, "")
-    scorer = load_scorer(arguments.model, arguments.device, arguments.threads)
-    passed = Passed(training_data=tuple(path.name for path in training))
-    examples = single_relation_pairs(sentences, relations, passed)
-    with Console(stderr=True).status("measuring") as status:
-        if training:
-            examples = without_shared(examples, keys_of_training(training, scorer), passed)
-        if arguments.per_relation:
-            examples = iter(sample_per_relation(examples, arguments.per_relation, arguments.seed, passed))
-        evaluation = evaluate(
-            scorer, examples, relations, passed, lambda done: status.update(f"measured {done:,} pairs")
-        )
-    line = json.dumps(log_line(arguments, scorer, evaluation))
+    console = Console()
+    if arguments.calibrate:
+        calibrated = calibrate(arguments, relations)
+        found, tell = calibration_figures(calibrated), partial(show_calibration, console, calibrated)
+    elif arguments.triples:
+        triples = measure_triples(arguments, relations)
+        found = triple_figures(triples, arguments.per_class)
+        tell = partial(show_triples, console, triples, arguments.per_class)
+    else:
+        scorer, evaluation = classify(arguments, relations)
+        found = figures(evaluation, scorer, arguments.per_class)
+        tell = partial(show, console, evaluation, scorer, arguments.per_class)
+    line = json.dumps({**log_facts(arguments), **found})
     if arguments.log:
         append(arguments.log, line + "\n")
     if arguments.json:
         print(line)
     else:
-        show(Console(), evaluation, scorer, arguments.per_class)
+        tell()
 
 
-def keys_of_training(training: Mapping[Path, Iterable[LabelledSentence]], scorer: Scorer) -> set[bytes]:
-    """Return what the sentences that the model may have been trained on are known by.
-
-    Raises UsageError for a file with no such sentence: it was not trained on that one.
-    """
-    name, seen = scorer.contract.name, scorer.contract.seen_relations
-    keys: set[bytes] = set()
-    for path, sentences in training.items():
-        found = trained_sentences(sentences, seen)
-        if not found:
-            raise UsageError(
-                f"--training-data {path}: no sentence states one of the {len(seen)} relations that "
-                f"{name} was trained on ({some(seen)}); give the files that it was trained on"
-            )
-        keys |= found
-    return keys
+def classify(arguments: argparse.Namespace, relations: RelationSet) -> tuple[Scorer, Evaluation]:
+    """Measure which relation the model gives to each labelled pair."""
+    sentences = read_labelled(arguments.data, arguments.format, "--format")
+    sources = open_training(arguments.training_data or (), arguments.training_format)
+    scorer = load_scorer(arguments.model, arguments.device, arguments.threads)
+    training = read_training(sources, scorer.contract)
+    passed = Passed(training_data=training.names)
+    examples = single_relation_pairs(sentences, relations, passed)
+    with Console(stderr=True).status("measuring") as status:
+        if training.names:
+            examples = without_shared(examples, training.keys, passed)
+        if arguments.per_relation:
+            examples = iter(sample_per_relation(examples, arguments.per_relation, arguments.seed, passed))
+        evaluation = evaluate(
+            scorer, examples, relations, passed, lambda done: status.update(f"measured {done:,} pairs")
+        )
+    return scorer, evaluation
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that cannot be meant."""
-    for flag, value in (("--per-relation", arguments.per_relation), ("--threads", arguments.threads)):
-        if value is not None and value < 1:
-            raise UsageError(f"{flag} {value}: must be at least 1")
+    check_shared_flags(arguments)
+    check_least(arguments, per_relation=1)
+    check_calibration_flags(arguments)
+    if (arguments.data is None) == (arguments.calibrate is None):
+        raise UsageError("give labelled data: --data FILE to measure on, or --calibrate FILE to fit thresholds to")
+    of_triples = arguments.triples or arguments.calibrate
+    for flag, value in (
+        ("--entities", arguments.entities),
+        ("--spacy-model", arguments.spacy_model),
+        ("--threshold", arguments.threshold),
+    ):
+        if value is not None and not of_triples:
+            raise UsageError(f"{flag} {value}: is for triples: give --triples, or --calibrate FILE")
+    if arguments.per_relation and of_triples:
+        raise UsageError(f"--per-relation {arguments.per_relation}: is for pairs: triples are measured in whole texts")
     if arguments.training_format and not arguments.training_data:
         raise UsageError(
             f"--training-format {arguments.training_format}: is the format of training data, and there is none: "
@@ -167,23 +195,22 @@ def wanted_relations(arguments: argparse.Namespace) -> RelationSet:
     missing = [relation for relation in ids if relation not in relations]
     if missing:
         raise DataError(f"{arguments.relations}: describes no {some(missing)}, which {arguments.split} asks for")
-    return RelationSet(tuple(relations[relation] for relation in ids), relations.types, relations.source)
+    return replace(relations, relations=tuple(relations[relation] for relation in ids))
 
 
-def log_line(arguments: argparse.Namespace, scorer: Scorer, evaluation: Evaluation) -> dict[str, Any]:
-    """Return what is logged: when, with what and on what was measured, and the figures."""
+def log_facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what is logged of every measurement: when, and on what."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "zsre": version("zsre"),
         "commit": current_commit(),
-        "data": arguments.data.name,
+        "data": (arguments.calibrate or arguments.data).name,
         "texts": Path(arguments.relations).name,
         "split": arguments.split.stem if arguments.split else None,
         "part": (arguments.part or DEFAULT_PART) if arguments.split else None,
         "per_relation": arguments.per_relation,
         "seed": arguments.seed if arguments.per_relation else None,
         "threads": arguments.threads,
-        **figures(evaluation, scorer, arguments.per_class),
     }
 
 

@@ -6,18 +6,21 @@ import hashlib
 import random
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from operator import itemgetter
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from zsre.relations.contract import Contract
 from zsre.relations.equivalents import Overlap, seen_overlap
-from zsre.relations.errors import DataError
+from zsre.relations.errors import DataError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.metrics import ClassificationReport, classification_report
+from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence
 from zsre.runner.scorer import Scorer
@@ -114,6 +117,37 @@ def trained_sentences(sentences: Iterable[LabelledSentence], seen: Collection[st
         for sentence in sentences
         if any(not pair.relations or pair.relations & known for pair in sentence.pairs)
     }
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """The sentences that a model may have been trained on, by their keys, and the names of the files they came from."""
+
+    names: tuple[str, ...]
+    keys: frozenset[bytes]
+
+
+def open_training(paths: Iterable[Path], data_format: str | None) -> dict[Path, Iterable[LabelledSentence]]:
+    """Open the files that a model was trained on; raises for one that can't be read, before any is."""
+    return {path: read_labelled(path, data_format, "--training-format") for path in paths}
+
+
+def read_training(sources: Mapping[Path, Iterable[LabelledSentence]], contract: Contract) -> TrainingTexts:
+    """Return what a model may have been trained on.
+
+    Raises UsageError for a file with no such sentence: it was not trained on that one.
+    """
+    seen = contract.seen_relations
+    keys: set[bytes] = set()
+    for path, sentences in sources.items():
+        found = trained_sentences(sentences, seen)
+        if not found:
+            raise UsageError(
+                f"--training-data {path}: no sentence states one of the {len(seen)} relations that {contract.name} was "
+                f"trained on ({some(seen)}); give the files that it was trained on"
+            )
+        keys |= found
+    return TrainingTexts(tuple(path.name for path in sources), frozenset(keys))
 
 
 def without_shared(examples: Iterable[Example], trained: Collection[bytes], passed: Passed) -> Iterator[Example]:

@@ -70,7 +70,7 @@ class Job:
     def facts(self) -> dict[str, object]:
         """Return what made these triples, for the metadata of every part and for ``run.json``."""
         thresholds = zip(self.relations.ids, self.rules.thresholds.tolist(), strict=True)
-        contract = self.engine.contract
+        contract, calibration = self.engine.contract, self.rules.calibration
         return {
             "schema": SCHEMA_VERSION,
             "model": {
@@ -80,6 +80,7 @@ class Job:
             },
             "relations": relations_fingerprint(self.relations),
             "thresholds": dict(thresholds),
+            "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
             "max_relations": self.rules.max_relations,
             "max_mentions": self.max_mentions,
             "pipeline": self.annotator.name,

@@ -6,11 +6,10 @@ what ``zsre-extract`` does.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -25,6 +24,8 @@ from zsre.runner.triple_metrics import Judged
 
 #: Whose mentions are paired: the labels' own, those that spaCy finds, or both.
 Entities = Literal["given", "spacy", "both"]
+ENTITIES: Final[tuple[Entities, ...]] = get_args(Entities)
+DEFAULT_ENTITIES: Final = "given"
 #: Texts annotated at a time.
 _CHUNK: Final = 256
 
@@ -74,12 +75,12 @@ def measure(
 
 
 class _Collector:
-    """Gathers judged triples and the best score of each fact."""
+    """Gathers judged triples, and which facts they state."""
 
     def __init__(self, golds: Sequence[Gold]) -> None:
         self._golds = golds
-        self._rows: list[tuple[float, float, int, bool]] = []
-        self._found: defaultdict[int, dict[Fact, float]] = defaultdict(dict)
+        self._rows: list[tuple[float, float, int, bool, int]] = []
+        self._stated: list[tuple[int, tuple[int, Fact]]] = []
         self._undecided = 0
 
     def judge(self, place: int, relation_id: str, spans: Sequence[tuple[int, int]]) -> Judgement:
@@ -89,23 +90,25 @@ class _Collector:
         if judgement.verdict is Verdict.OPEN:
             self._undecided += 1
             return
-        score, right = float(decisions.score[row]), judgement.verdict is Verdict.RIGHT
-        self._rows.append((score, float(decisions.similarity[row]), int(decisions.relation[row]), right))
-        best = self._found[place]
-        for fact in judgement.facts:
-            best[fact] = max(score, best.get(fact, score))
+        score, similarity = float(decisions.score[row]), float(decisions.similarity[row])
+        self._stated.extend((len(self._rows), (place, fact)) for fact in judgement.facts)
+        right = judgement.verdict is Verdict.RIGHT
+        self._rows.append((score, similarity, int(decisions.relation[row]), right, place))
 
     def judged(self, reached: Sequence[frozenset[Fact]]) -> Judged:
         facts = [(place, fact) for place, gold in enumerate(self._golds) for fact in sorted(gold.facts)]
-        scores, similarities, relations, right = zip(*self._rows, strict=True) if self._rows else ((), (), (), ())
+        number = {fact: index for index, fact in enumerate(facts)}
+        scores, similarities, relations, right, texts = zip(*self._rows, strict=True) if self._rows else ((),) * 5
         return Judged(
             score=np.asarray(scores, dtype=np.float64),
             similarity=np.asarray(similarities, dtype=np.float64),
             relation=np.asarray(relations, dtype=np.int64),
             right=np.asarray(right, dtype=np.bool_),
+            text=np.asarray(texts, dtype=np.int64),
             fact_relation=np.asarray([fact.relation for _, fact in facts], dtype=np.int64),
-            fact_score=np.asarray([self._found[place].get(fact, np.nan) for place, fact in facts], dtype=np.float64),
             fact_reachable=np.asarray([fact in reached[place] for place, fact in facts], dtype=np.bool_),
+            fact_text=np.asarray([place for place, _ in facts], dtype=np.int64),
+            states=np.asarray([(row, number[fact]) for row, fact in self._stated], dtype=np.int64).reshape(-1, 2),
             undecided=self._undecided,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +17,34 @@ class Judged:
 
     Of triples that nobody decided on there are only ``undecided`` many; they are no part of the arrays. ``score`` (N,)
     and ``similarity`` (N,) are the triples', ``relation`` (N,) their relations' places in the file, ``right`` (N,)
-    whether the text states them. ``fact_relation`` (F,) are the facts' relations and ``fact_score`` (F,) the best
-    score of a triple that states them, NaN where there is none. ``fact_reachable`` (F,) marks the facts whose two
-    arguments were mentions of one sentence.
+    whether the text states them. ``fact_relation`` (F,) are the facts' relations; ``fact_reachable`` (F,) marks those
+    whose two arguments were mentions of one sentence. ``states`` (K, 2) says which triple states which fact. ``text``
+    (N,) and ``fact_text`` (F,) number the texts.
     """
 
     score: NDArray[np.float64]
     similarity: NDArray[np.float64]
     relation: NDArray[np.int64]
     right: NDArray[np.bool_]
+    text: NDArray[np.int64]
     fact_relation: NDArray[np.int64]
-    fact_score: NDArray[np.float64]
     fact_reachable: NDArray[np.bool_]
+    fact_text: NDArray[np.int64]
+    states: NDArray[np.int64]
     undecided: int = 0
+
+    @property
+    def fact_score(self) -> NDArray[np.float64]:
+        """Return (F,): the best score of a triple that states each fact, NaN where there is none."""
+        best = np.full(len(self.fact_relation), np.nan)
+        np.fmax.at(best, self.states[:, 1], self.score[self.states[:, 0]])
+        return best
 
     def above(self, thresholds: NDArray[np.float64]) -> Counted:
         """Count what the thresholds (R,) on the score let through."""
         written = self.score >= thresholds[self.relation]
-        # A comparison with NaN is false.
-        found = self.fact_score >= thresholds[self.fact_relation]
+        found = np.zeros(len(self.fact_relation), dtype=np.bool_)
+        found[self.states[written[self.states[:, 0]], 1]] = True
         sizes = len(thresholds)
         return Counted(
             written=np.bincount(self.relation[written], minlength=sizes),
@@ -43,6 +52,24 @@ class Judged:
             found=np.bincount(self.fact_relation[found], minlength=sizes),
             facts=np.bincount(self.fact_relation, minlength=sizes),
             reachable=np.bincount(self.fact_relation[self.fact_reachable], minlength=sizes),
+        )
+
+    def of_texts(self, chosen: NDArray[np.bool_]) -> Judged:
+        """Return what came of the texts that ``chosen`` marks, by their numbers."""
+        rows, facts = chosen[self.text], chosen[self.fact_text]
+        row_place, fact_place = (np.cumsum(kept) - 1 for kept in (rows, facts))
+        states = self.states[rows[self.states[:, 0]]]
+        return replace(
+            self,
+            score=self.score[rows],
+            similarity=self.similarity[rows],
+            relation=self.relation[rows],
+            right=self.right[rows],
+            text=self.text[rows],
+            fact_relation=self.fact_relation[facts],
+            fact_reachable=self.fact_reachable[facts],
+            fact_text=self.fact_text[facts],
+            states=np.stack([row_place[states[:, 0]], fact_place[states[:, 1]]], 1),
         )
 
 
@@ -65,6 +92,11 @@ class Counted:
     def micro_reachable(self) -> Scores:
         """The same, with recall of the facts within reach."""
         return scores(self.written.sum(), self.right.sum(), self.found.sum(), self.reachable.sum())
+
+    def __add__(self, other: Counted) -> Counted:
+        """Add the counts of other texts."""
+        pairs = ((getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return Counted(*(one + two for one, two in pairs))
 
     @property
     def macro(self) -> Scores:
@@ -119,10 +151,11 @@ def curve(judged: Judged) -> Curve:
     score, right = judged.score[order], judged.right[order]
     last = np.flatnonzero(np.append(score[1:] != score[:-1], True)) if len(score) else np.zeros(0, dtype=np.int64)
     threshold = score[last]
-    found = np.sort(judged.fact_score[~np.isnan(judged.fact_score)])
+    fact_score = judged.fact_score
+    found = np.sort(fact_score[~np.isnan(fact_score)])
     reached = len(found) - np.searchsorted(found, threshold, side="left")
     precision = np.cumsum(right)[last] / (last + 1)
-    return Curve(threshold, precision, reached / max(1, len(judged.fact_score)))
+    return Curve(threshold, precision, reached / max(1, len(fact_score)))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from zsre.relations.logistic import fit_logistic, fit_offset, sigmoid
+from zsre.relations.logistic import fit_grouped, fit_logistic, sigmoid
 
 GENERATOR = np.random.default_rng(0)
 
@@ -42,18 +40,38 @@ def test_values_that_are_all_the_same_say_the_share() -> None:
     assert sigmoid(np.array([slope * 0.4 + intercept])) == pytest.approx(0.3, abs=1e-6)
 
 
-class TestOffset:
+class TestGroups:
     def test_many_outcomes_outweigh_the_prior(self) -> None:
-        logits = GENERATOR.normal(-1, 1, 20_000)
-        right = GENERATOR.random(20_000) < sigmoid(logits + 1.5)
-        assert fit_offset(logits, right, 1.0) == pytest.approx(1.5, abs=0.1)
+        values, group = GENERATOR.uniform(0, 1, 30_000), GENERATOR.integers(0, 3, 30_000)
+        right = GENERATOR.random(30_000) < sigmoid(12 * values - 6 + np.array([0, 1.5, -1.5])[group])
+        found = fit_grouped(values, right, group, 3, 1.0)
+        assert found.slope == pytest.approx(12, rel=0.05)
+        assert found.offsets - found.offsets[0] == pytest.approx([0, 1.5, -1.5], abs=0.15)
 
-    def test_few_outcomes_leave_it_near_nothing(self) -> None:
-        assert 0 < fit_offset([-1.0], [True], 1.0) < 0.6
-        assert fit_offset([], [], 1.0) == 0.0
+    def test_one_group_is_no_group(self) -> None:
+        values, right = _sample(12.0, -7.0)
+        found = fit_grouped(values, right, np.zeros(len(values)), 1, 1.0)
+        slope, intercept = fit_logistic(values, right)
+        assert (found.slope, found.intercept + found.offsets[0]) == pytest.approx((slope, intercept), rel=1e-3)
+
+    def test_few_outcomes_leave_an_offset_near_nothing(self) -> None:
+        values, right = _sample(12.0, -7.0)
+        group = np.zeros(len(values))
+        group[:2] = 1
+        values[:2], right[:2] = 0.3, True
+        found = fit_grouped(values, right, group, 3, 1.0)
+        assert 0 < found.offsets[1] < 2.5
+        assert found.offsets[2] == 0.0, "of this one there is nothing"
 
     def test_is_where_likelihood_and_prior_balance(self) -> None:
-        logits, right = np.array([3.0, 2.0, 5.0]), np.array([False, False, False])
-        offset = fit_offset(logits, right, 4.0)
-        assert (right - sigmoid(logits + offset)).sum() == pytest.approx(offset / 4.0)
-        assert offset < -math.log(2)
+        values, right = _sample(5.0, -3.0, 300)
+        group = np.arange(300) % 7
+        found = fit_grouped(values, right, group, 7, 0.5)
+        left = right - sigmoid(found.slope * values + found.intercept + found.offsets[group])
+        assert np.bincount(group, left) == pytest.approx(found.offsets / 0.5, abs=1e-6)
+        assert left.sum() == pytest.approx(0, abs=1e-6)
+
+    def test_groups_of_one_outcome_alone_stay_finite(self) -> None:
+        values, group = np.linspace(0, 1, 100), np.arange(100) // 50
+        found = fit_grouped(values, group == 1, group, 2, 1.0)
+        assert 0 < found.slope < 1e3 and np.abs(found.offsets).max() < 10

@@ -178,7 +178,7 @@ def make_job(
     max_mentions: int = 40,
 ) -> Job:
     used = engine or FakeEngine()
-    rules = make_rules(relations, used.contract.calibration, threshold, max_relations=3)
+    rules = make_rules(relations, used.contract, threshold, max_relations=3)
     return Job(records or RecordSettings(), FakeAnnotator(TYPES), used, relations, rules, max_mentions)
 
 

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.runner.fakes import contract
 from zsre.relations.contract import Calibration
-from zsre.relations.relation import Argument, Relation, RelationSet
+from zsre.relations.errors import RelationsFileError
+from zsre.relations.relation import Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.vectors import PairVectors
 from zsre.runner import decide as module
 from zsre.runner.decide import Decisions, Rules, TypeMask, decide, make_rules, score_pairs, swap_partners
 
 #: Scores are σ(10 · similarity − 5): 0.5 at 0.5.
 CALIBRATION = Calibration(slope=10.0, intercept=-5.0, threshold=0.5)
+CONTRACT = replace(contract(), calibration=CALIBRATION)
 PEOPLE, PLACES = Argument(("PERSON",)), Argument(("GPE",))
 
 
@@ -40,7 +44,7 @@ def _decide(
     most: int = 3,
 ) -> list[tuple[int, str]]:
     vectors, blocks = _vectors(np.asarray(similarities))
-    rules = make_rules(relations, CALIBRATION, threshold, most)
+    rules = make_rules(relations, CONTRACT, threshold, most)
     given = types or [(None, None)] * len(similarities)
     found = decide(vectors, blocks, TypeMask(relations), given, np.asarray(ends, dtype=np.int64), rules)
     return [(int(pair), relations.ids[relation]) for pair, relation in zip(found.pair, found.relation, strict=True)]
@@ -52,14 +56,32 @@ def test_a_relation_is_written_at_its_threshold_and_above() -> None:
 
 def test_a_relations_own_threshold_goes_before_the_runs_and_the_runs_before_the_models() -> None:
     own = _relations("a", "b", a=Relation("a", "a", "a", threshold=0.2))
-    assert make_rules(own, CALIBRATION, None, 3).thresholds.tolist() == [0.2, 0.5]
-    assert make_rules(own, CALIBRATION, 0.9, 3).thresholds.tolist() == [0.2, 0.9]
+    assert make_rules(own, CONTRACT, None, 3).thresholds.tolist() == [0.2, 0.5]
+    assert make_rules(own, CONTRACT, 0.9, 3).thresholds.tolist() == [0.2, 0.9]
+
+
+def test_a_relations_files_own_calibration_goes_before_the_models() -> None:
+    mine = replace(_relations("a", "b"), calibration=OwnCalibration("f" * 32, slope=20.0, intercept=-15.0))
+    rules = make_rules(mine, CONTRACT, None, 3)
+    assert rules.calibration.probability(np.float32([0.75])).tolist() == [0.5]
+    assert rules.thresholds.tolist() == [0.5, 0.5]
+    assert _decide(mine, [[0.74, 0.76]], [(0, 1)]) == [(0, "b")]
+
+
+def test_a_calibration_of_another_model_is_refused() -> None:
+    other = replace(_relations("a"), calibration=OwnCalibration("0123", 20.0, -15.0), source="mine.yaml")
+    with pytest.raises(RelationsFileError) as caught:
+        make_rules(other, CONTRACT, None, 3)
+    assert str(caught.value) == (
+        f"mine.yaml: field calibration: its scores are those of the model '0123', and this is '{'f' * 32}' (fake): "
+        "fit it again with zsre-eval --calibrate, or take the field out, and thresholds that came with it"
+    )
 
 
 def test_types_mask_before_anything_is_chosen() -> None:
     typed = _relations("a", "b", "c", a=Relation("a", "a", "a", head=PLACES))
     vectors, blocks = _vectors(np.asarray([[0.875, 0.75, 0.5]]))
-    rules = make_rules(typed, CALIBRATION, None, 1)
+    rules = make_rules(typed, CONTRACT, None, 1)
     found = decide(vectors, blocks, TypeMask(typed), [("PERSON", "GPE")], np.asarray([[0, 1]]), rules)
     assert found.relation.tolist() == [1], "the place among one that a pair may have isn't lost to a masked relation"
     assert found.margin.tolist() == [0.25], "a masked relation is no runner-up"
@@ -162,7 +184,7 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = random.integers(0, 8, (30, 2))
     vectors = PairVectors(mentions, contexts, ends, np.arange(30) * 2)
     blocks = random.normal(size=(5, 3, 16)).astype(np.float32) / 4
-    rules = make_rules(relations, CALIBRATION, 0.02, 3)
+    rules = make_rules(relations, CONTRACT, 0.02, 3)
     types: list[tuple[str | None, str | None]] = [("PERSON", "GPE")] * 60
     asked = np.repeat(ends, 2, axis=0)
     whole = decide(vectors, blocks, TypeMask(relations), types, asked, rules)
@@ -179,7 +201,7 @@ def test_pairs_that_were_not_encoded_keep_the_others_in_place() -> None:
     shifted = PairVectors(vectors.mentions, vectors.contexts, vectors.pairs, np.asarray([1, 3]), too_long=2)
     types: list[tuple[str | None, str | None]] = [("PERSON", "X"), ("GPE", "X"), ("GPE", "X"), ("PERSON", "X")]
     ends = np.asarray([[0, 1], [1, 0], [2, 3], [3, 2]])
-    found = decide(shifted, blocks, TypeMask(relations), types, ends, make_rules(relations, CALIBRATION, None, 3))
+    found = decide(shifted, blocks, TypeMask(relations), types, ends, make_rules(relations, CONTRACT, None, 3))
     assert found.pair.tolist() == [3]
 
 
@@ -191,7 +213,7 @@ def test_no_pairs_make_no_decisions() -> None:
         np.zeros((0, 2), dtype=np.int64),
         np.zeros(0, dtype=np.int64),
     )
-    rules = make_rules(relations, CALIBRATION, None, 3)
+    rules = make_rules(relations, CONTRACT, None, 3)
     blocks = np.zeros((1, 3, 1), dtype=np.float32)
     assert len(decide(empty, blocks, TypeMask(relations), [], np.zeros((0, 2), dtype=np.int64), rules)) == 0
 

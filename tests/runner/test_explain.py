@@ -163,7 +163,7 @@ def test_the_tiny_model_is_explained_as_it_extracts(tiny_model: Path, tiny_data:
     changes = {"born": {"symmetric": True}, "home": {"inverse": "singer"}, "author": {"head": PEOPLE}}
     relations = RelationSet(tuple(replace(own, **changes.get(own.id, {})) for own in described))
     engine = load_engine(tiny_model, "cpu", 1)
-    rules = make_rules(relations, engine.contract.calibration, threshold, 2)
+    rules = make_rules(relations, engine.contract, threshold, 2)
     job = Job(RecordSettings(), FakeAnnotator(TYPES), engine, relations, rules)
     text = "Ada was born in Paris . Bo is a singer from Rome and lives near Acme by Avalon ."
     rows = _written_by_explain(text, job, top=1)

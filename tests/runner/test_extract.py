@@ -161,6 +161,7 @@ def test_a_shard_without_triples_gives_an_empty_table_with_the_facts_of_the_run(
     assert facts["schema"] == 1
     assert facts["model"] == {"name": "fake", "fingerprint": "f" * 32, "pairing": "shared"}
     assert facts["thresholds"] == {"P112": 0.5, "P26": 0.5, "P19": 0.5}
+    assert facts["calibration"] == {"slope": 10.0, "intercept": -8.5}
     assert facts["versions"]["zsre"]
 
 

@@ -1,0 +1,135 @@
+"""What ``zsre-eval`` does with extracted triples: it measures them, and fits scores and thresholds to them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.equivalents import seen_overlap
+from zsre.relations.errors import DataError, UsageError
+from zsre.relations.examples import LabelledSentence
+from zsre.relations.readers import read_labelled
+from zsre.relations.relation import OwnCalibration, RelationSet, understood_types
+from zsre.relations.relations_edit import write_thresholds
+from zsre.relations.relations_file import check_types
+from zsre.runner.calibrate import CrossValidated, Fitted, cross_validate, fit
+from zsre.runner.decide import make_rules
+from zsre.runner.entities import load_annotator
+from zsre.runner.evaluate import open_training, read_training, sentence_key, some
+from zsre.runner.extract import Job
+from zsre.runner.gold import decided_relations
+from zsre.runner.records import RecordSettings
+from zsre.runner.scorer import load_scorer
+from zsre.runner.triple_eval import DEFAULT_ENTITIES, Measured, measure
+from zsre.runner.triple_report import TripleEvaluation
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What was fitted to labelled text, what it does for other texts like it, and the relations file written."""
+
+    job: Job
+    measured: Measured
+    fitted: Fitted
+    validated: CrossValidated
+    texts: int
+    written: RelationSet
+
+
+def measure_triples(arguments: argparse.Namespace, relations: RelationSet) -> TripleEvaluation:
+    """Judge what extraction writes for labelled texts."""
+    texts = list(read_labelled(arguments.data, arguments.format, "--format"))
+    sources = open_training(arguments.training_data or (), arguments.training_format)
+    with _open_job(arguments, relations, texts) as job:
+        training = read_training(sources, job.engine.contract)
+        chosen = [text for text in texts if sentence_key(text.text) not in training.keys]
+        if not chosen:
+            raise DataError(
+                f"{arguments.data}: all {len(texts):,} texts are among the training data ({some(training.names)}): "
+                "measure on other data"
+            )
+        measured = _measure(arguments, job, chosen, texts)
+    return TripleEvaluation(
+        job=job,
+        measured=measured,
+        entities=arguments.entities or DEFAULT_ENTITIES,
+        texts=len(chosen),
+        overlap=seen_overlap(job.engine.contract.seen_relations, relations.ids),
+        shared=len(texts) - len(chosen),
+        training_data=training.names,
+    )
+
+
+def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrated:
+    """Fit scores and thresholds to labelled texts, and write them into a copy of the relations file."""
+    texts = list(read_labelled(arguments.calibrate, arguments.format, "--format"))
+    with _open_job(arguments, relations, texts) as job:
+        measured = _measure(arguments, job, texts, texts)
+        contract = job.engine.contract
+    count, target = len(relations), arguments.target_precision
+    least = contract.calibration.threshold if arguments.threshold is None else arguments.threshold
+    fitted = fit(measured.possible, count, least, target)
+    validated = cross_validate(measured.possible, count, len(texts), least, target, arguments.seed)
+    thresholds = dict(zip(relations.ids, fitted.thresholds.tolist(), strict=True))
+    own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
+    written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)
+    return Calibrated(job, measured, fitted, validated, len(texts), written)
+
+
+def check_calibration_flags(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for flags of ``--calibrate`` that cannot be meant."""
+    if not arguments.calibrate:
+        for flag, value in (("--output", arguments.output), ("--target-precision", arguments.target_precision)):
+            if value is not None:
+                raise UsageError(f"{flag} {value}: is for --calibrate FILE, which fits thresholds to labelled data")
+        return
+    name = arguments.relations
+    if name.partition(":")[0] == CATALOGUE or name.endswith(".json"):
+        raise UsageError(
+            f"--relations {name}: --calibrate writes a copy of a relations file in YAML: write the relations that you "
+            "look for into one"
+        )
+    if arguments.output is None:
+        raise UsageError("--calibrate: where the relations file goes is missing: give -o FILE (it may be the old one)")
+    if arguments.target_precision is not None and not 0 < arguments.target_precision < 1:
+        raise UsageError(f"--target-precision {arguments.target_precision}: must lie between 0 and 1, as in 0.9")
+    if arguments.target_precision is not None and arguments.threshold is not None:
+        raise UsageError("--target-precision chooses the thresholds, and so does --threshold: give one of them")
+
+
+@contextmanager
+def _open_job(
+    arguments: argparse.Namespace, relations: RelationSet, texts: Sequence[LabelledSentence]
+) -> Iterator[Job]:
+    with closing(load_annotator(arguments.spacy_model)) as annotator:
+        if relations.type_lines:
+            given = {mention.type for text in texts for mention in text.mentions if mention.type is not None}
+            check_types(relations, understood_types(annotator.labels | given))
+        scorer = load_scorer(arguments.model, arguments.device, arguments.threads)
+        rules = make_rules(relations, scorer.contract, arguments.threshold, arguments.max_relations)
+        yield Job(RecordSettings(), annotator, scorer, relations, rules, arguments.max_mentions)
+
+
+def _measure(
+    arguments: argparse.Namespace, job: Job, chosen: Sequence[LabelledSentence], texts: Sequence[LabelledSentence]
+) -> Measured:
+    decided = decided_relations(texts)
+    if not any(relation in decided for relation in job.relations.ids):
+        raise DataError(
+            f"the labels decide on none of the {len(job.relations)} relations ({some(job.relations.ids)}); they know "
+            f"{some(sorted(decided))}: give relations with these ids"
+        )
+    with Console(stderr=True).status("measuring") as status:
+        return measure(
+            job,
+            chosen,
+            decided,
+            arguments.entities or DEFAULT_ENTITIES,
+            lambda done: status.update(f"measured {done:,} of {len(chosen):,} texts"),
+        )

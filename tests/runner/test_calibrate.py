@@ -1,0 +1,144 @@
+"""Scores and thresholds from labels: what is known of made candidates must come out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from zsre.relations.errors import DataError
+from zsre.relations.logistic import GroupedLogistic, sigmoid
+from zsre.relations.metrics import expected_calibration_error
+from zsre.runner.calibrate import LEAST_LABELS, Fitted, cross_validate, fit
+from zsre.runner.triple_metrics import Judged
+
+SLOPE, INTERCEPT, OFFSETS = 12.0, -6.0, np.array([0.0, 1.5, -1.5])
+
+
+def _candidates(count: int, seed: int = 0) -> Judged:
+    """Candidates of three relations that are right as often as the logistic curve and their relation's offset say."""
+    random = np.random.default_rng(seed)
+    similarity, relation = random.uniform(0, 1, count), random.integers(0, 3, count)
+    right = random.random(count) < sigmoid(SLOPE * similarity + INTERCEPT + OFFSETS[relation])
+    facts = np.flatnonzero(right)
+    return Judged(
+        score=sigmoid(3 * similarity),
+        similarity=similarity,
+        relation=relation,
+        right=right,
+        text=np.arange(count) // 10,
+        fact_relation=relation[facts],
+        fact_reachable=np.ones(len(facts), dtype=np.bool_),
+        fact_text=facts // 10,
+        states=np.stack([facts, np.arange(len(facts))], 1),
+    )
+
+
+def test_candidates_are_as_often_right_as_they_are_likely_to_be() -> None:
+    judged = _candidates(30_000)
+    fitted = fit(judged, 3, 0.5, None)
+    likelihoods, scores = fitted.likelihoods(judged), fitted.rescored(judged).score
+    assert expected_calibration_error(scores, judged.right) < 0.02
+    for relation in range(3):
+        own = judged.relation == relation
+        assert expected_calibration_error(likelihoods[own], judged.right[own]) < 0.02
+        assert relation == 0 or expected_calibration_error(scores[own], judged.right[own]) > 0.05
+
+
+def test_thresholds_let_through_what_is_likely_enough() -> None:
+    judged = _candidates(5_000)
+    fitted = fit(judged, 3, 0.7, None)
+    assert fitted.cut == 0.7
+    written = fitted.rescored(judged).score >= fitted.thresholds[judged.relation]
+    np.testing.assert_array_equal(written, fitted.likelihoods(judged) >= 0.7)
+    assert fitted.thresholds[1] < fitted.thresholds[0] < fitted.thresholds[2], "the oftener right, the lower"
+
+
+@pytest.mark.parametrize("target", [0.6, 0.8, 0.9])
+def test_a_target_precision_is_met_on_other_text(target: float) -> None:
+    fitted = fit(_candidates(20_000), 3, 0.5, target)
+    other = fitted.rescored(_candidates(20_000, seed=1))
+    found = other.above(fitted.thresholds).micro
+    assert found.precision == pytest.approx(target, abs=0.02)
+    looser = replace(fitted, cut=fitted.cut - 0.1)
+    assert other.above(looser.thresholds).micro.precision < target < 1.0
+
+
+def test_a_relation_without_labels_gets_what_the_others_gave() -> None:
+    fitted = fit(_candidates(2_000), 4, 0.5, None)
+    assert fitted.by_relation.offsets[3] == 0.0
+    low, _, high = sorted(fitted.thresholds[:3])
+    assert low < fitted.thresholds[3] < high
+
+
+def test_a_few_labels_of_a_relation_move_its_threshold_a_little() -> None:
+    many = _candidates(5_000)
+    rare = np.flatnonzero((many.relation == 2) & many.right)[:3]
+    kept = (many.relation != 2) | np.isin(np.arange(len(many.right)), rare)
+    few = many.of_texts(np.ones(500, dtype=np.bool_))
+    few = replace(
+        few,
+        **{name: getattr(few, name)[kept] for name in ("score", "similarity", "relation", "right", "text")},
+        states=np.zeros((0, 2), dtype=np.int64),
+    )
+    assert 0 < fit(few, 3, 0.5, None).by_relation.offsets[2] < 2
+
+
+def test_figures_are_of_texts_that_were_not_fitted_to() -> None:
+    judged = _candidates(5_000)
+    found = cross_validate(judged, 3, 500, 0.5, None, seed=13)
+    assert found.error < 0.03 < found.error_before
+    own = fit(judged, 3, 0.5, None)
+    whole = own.rescored(judged).above(own.thresholds)
+    assert found.counted.facts.tolist() == whole.facts.tolist(), "every text is measured once"
+    assert found.counted.micro.f1 == pytest.approx(whole.micro.f1, abs=0.02)
+    again = cross_validate(judged, 3, 500, 0.5, None, seed=13)
+    assert again.counted.micro == found.counted.micro
+
+
+def test_what_is_peculiar_to_a_text_is_no_help_with_others() -> None:
+    """Each text has a relation of its own, so what was learned of it must not show in the figures."""
+    judged = replace(_candidates(3_000), relation=np.arange(3_000) // 10)
+    right = np.random.default_rng(5).random(3_000) < 0.4 + 0.2 * judged.similarity
+    peculiar = replace(judged, right=right, fact_relation=judged.fact_text)
+    own = fit(peculiar, 300, 0.6, None)
+    same = own.rescored(peculiar).above(own.thresholds).micro.precision
+    assert cross_validate(peculiar, 300, 300, 0.6, None, seed=1).counted.micro.precision < same - 0.1
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_too_few_labels(right: bool) -> None:
+    judged = _candidates(200)
+    outcomes = np.full(200, right)
+    outcomes[: LEAST_LABELS - 1] = not right
+    with pytest.raises(DataError, match=r"^\d+ right and \d+ wrong candidates are too few to fit anything to"):
+        fit(replace(judged, right=outcomes), 3, 0.5, None)
+
+
+def test_labels_that_contradict_the_model() -> None:
+    judged = _candidates(500)
+    with pytest.raises(DataError, match="match better are no more often right: check that the labels mean"):
+        fit(replace(judged, right=~judged.right), 3, 0.5, None)
+
+
+def test_equals_are_written_together_or_not_at_all() -> None:
+    judged = _candidates(2_000)
+    high = judged.similarity > 0.5
+    steps = replace(judged, similarity=high * 1.0, right=np.where(high, np.arange(2_000) % 10 > 0, False))
+    fitted = fit(replace(steps, relation=np.zeros(2_000, dtype=np.int64)), 1, 0.5, 0.85)
+    written = fitted.rescored(steps).score >= fitted.thresholds[0]
+    np.testing.assert_array_equal(written, high)
+
+
+def test_a_target_out_of_reach() -> None:
+    judged = _candidates(2_000)
+    unsure = replace(judged, right=np.random.default_rng(9).random(2_000) < judged.similarity / 2)
+    with pytest.raises(DataError, match=r"^--target-precision 0.99: no candidate is that likely to be right, the like"):
+        fit(unsure, 3, 0.5, 0.99)
+
+
+def test_a_calibration_scores_as_extraction_does() -> None:
+    fitted = Fitted(10.0, -5.0, GroupedLogistic(9.0, -4.0, np.zeros(3)), 0.5)
+    judged = _candidates(20)
+    np.testing.assert_allclose(fitted.rescored(judged).score, sigmoid(10.0 * judged.similarity - 5.0))
