@@ -45,7 +45,8 @@ class RankingConfig:
 
     ``negatives``: ``ranked`` is the paper's hard plus semi-hard, ``hard`` and ``random`` its ablations;
     ``softmax`` takes the place of margins. ``scope`` is ``batch`` (the other relations of the batch, as in the
-    paper) or ``seen`` (all relations of the training set).
+    paper) or ``seen`` (all relations of the training set). ``pair_weight`` is that of `pair_loss`, which is not in the
+    paper.
     """
 
     __pydantic_config__ = STRICT
@@ -55,6 +56,7 @@ class RankingConfig:
     semi_hard_margin: float = 0.0
     top_k: Positive = 3
     temperature: PositiveFloat = 0.05
+    pair_weight: NonNegative = 0.0
 
 
 def augment(x: Tensor, kind: Augmentation, config: ContrastConfig) -> Tensor:
@@ -121,6 +123,19 @@ def ranking_loss(scores_PR: Tensor, stated_PR: Tensor, negative_PR: Tensor, conf
             losses_P = losses_P + F.relu(ranked_PK[:, -1] - positive_P + config.semi_hard_margin)
     losses_P = torch.where(has_positive_P, losses_P, torch.zeros_like(losses_P))
     return losses_P.sum() / has_positive_P.sum().clamp_min(1)
+
+
+def pair_loss(scores_PR: Tensor, stated_PR: Tensor, negative_PR: Tensor, temperature: float) -> Tensor:
+    """Return the softmax of each stated relation over the batch's pairs, averaged over all that is stated.
+
+    Not in the paper, whose losses compare the relations of a pair: this compares the pairs of a relation, so that it
+    is those that state it which score highest, above all within a sentence. ``negative_PR`` marks the pairs that
+    compete for a relation; others that state it do not.
+    """
+    logits_PR = scores_PR / temperature
+    rivals_R = logits_PR.masked_fill(~negative_PR, FAR).logsumexp(0)
+    losses = F.softplus((rivals_R - logits_PR)[stated_PR])
+    return losses.sum() / max(1, losses.numel())
 
 
 def level_loss(

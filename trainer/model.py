@@ -28,6 +28,7 @@ class ModelConfig:
     """What shapes the model beyond its encoder.
 
     ``distiller`` serves the ablations; ``entity_pooling`` and ``reverse_attention`` make the baseline, RE-Matching.
+    ``interaction`` adds a `PairInteraction` to ĥ, which is not in the paper.
     """
 
     __pydantic_config__ = STRICT
@@ -38,6 +39,7 @@ class ModelConfig:
     entity_pooling: EntityPooling = "weight"
     reverse_strength: NonNegative = 0.5
     reverse_attention: bool = True
+    interaction: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,26 @@ class WeightPooling(nn.Module):
         return torch.bmm(weights_MT[:, None], states_STD[row_M])[:, 0]
 
 
+class PairInteraction(nn.Module):
+    """What two ends mean together: a perceptron with one hidden layer, which begins as nothing.
+
+    Eqs. 4 and 14 make ĥ a sum of what head and tail bring alone. Markers make up for that, as the encoder then knows
+    which pair is asked for; with shared pairing, ĥ cannot tell who of two couples in a sentence belong together.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * width, width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, ends_PE: Tensor) -> Tensor:
+        """Return (P, D) from the joined states of head and tail, (P, 2·D)."""
+        added: Tensor = self.out(F.gelu(self.hidden(ends_PE)))
+        return added
+
+
 class SentenceModel(nn.Module):
     """Encoder, entity pooling, context layer and distiller behind the signature of the exported graph.
 
@@ -85,6 +107,7 @@ class SentenceModel(nn.Module):
         #: Only the encoder runs in bf16, and only in training: margins of 0.06 drown in bf16 similarities.
         self.bf16_encoder = False
         self.context = nn.Linear(2 * width, width)
+        self.interaction = PairInteraction(width) if config.interaction else None
         self.pooling = WeightPooling(width) if config.entity_pooling == "weight" else None
         self.projection = (
             FusionProjectionDistiller(width, seen_relations, config.reverse_strength, config.reverse_attention)
@@ -125,8 +148,11 @@ class SentenceModel(nn.Module):
         self, states_STD: Tensor, mask_ST: Tensor, mentions: Tensor, pairs: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Return h̄ and the reversed classifier's logits."""
-        ends_P2D = self.ends(states_STD, mentions)[pairs]
-        return self.distil(states_STD, mask_ST, self.context(ends_P2D.flatten(1)), mentions[pairs[:, 0], 0])
+        ends_PE = self.ends(states_STD, mentions)[pairs].flatten(1)
+        hidden_PD = self.context(ends_PE)
+        if self.interaction is not None:
+            hidden_PD = hidden_PD + self.interaction(ends_PE)
+        return self.distil(states_STD, mask_ST, hidden_PD, mentions[pairs[:, 0], 0])
 
     def token_states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the encoder's states (eq. 1), (S, T, D) in float32 whatever it computes in."""

@@ -16,6 +16,7 @@ from zsre.trainer.losses import (
     augment,
     contrastive_loss,
     level_loss,
+    pair_loss,
     ranking_loss,
     reverse_loss,
 )
@@ -55,6 +56,9 @@ class Objective(nn.Module):
         if self.ranking_config.scope == "batch":
             negative_PR = negative_PR & batch.stated_PR.any(0)
         ranking = ranking_loss(scores_PR, batch.stated_PR, negative_PR, self.ranking_config)
+        if weight := self.ranking_config.pair_weight:
+            pairs = pair_loss(scores_PR, batch.stated_PR, batch.negative_PR, self.ranking_config.temperature)
+            ranking = ranking + weight * pairs
         contrast = self._contrast(model, output, batch) if self.contrast_config.weight else zero
         reverse = zero
         if output.relation_logits_SR is not None:

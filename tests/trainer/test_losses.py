@@ -15,6 +15,7 @@ from zsre.trainer.losses import (
     augment,
     contrastive_loss,
     level_loss,
+    pair_loss,
     ranking_loss,
     reverse_loss,
 )
@@ -232,6 +233,34 @@ class TestRanking:
         stated = torch.tensor([[True, True, False, False, False]])
         loss = ranking_loss(SCORES, stated, ~stated, RankingConfig(negatives="hard", hard_margin=0.2))
         assert float(loss) == pytest.approx(0.58 - 0.50 + 0.2)
+
+
+class TestPairs:
+    scores = torch.tensor([[0.5, 0.1], [0.6, 0.9], [0.2, 0.4]])
+    stated = torch.tensor([[True, False], [False, True], [False, False]])
+
+    def _loss(self, negative: torch.Tensor, stated: torch.Tensor | None = None) -> float:
+        return float(pair_loss(self.scores, self.stated if stated is None else stated, negative, 0.1))
+
+    def _cost(self, own: float, *rivals: float) -> float:
+        exponents = np.exp(np.array([own, *rivals]) / 0.1)
+        return float(-np.log(exponents[0] / exponents.sum()))
+
+    def test_is_a_softmax_over_pairs_for_each_stated_relation(self) -> None:
+        expected = np.mean([self._cost(0.5, 0.6, 0.2), self._cost(0.9, 0.1, 0.4)])
+        assert self._loss(~self.stated) == pytest.approx(expected, rel=1e-5)
+
+    def test_only_permitted_pairs_compete(self) -> None:
+        negative = torch.tensor([[False, False], [False, False], [True, False]])
+        assert self._loss(negative) == pytest.approx(np.mean([self._cost(0.5, 0.2), 0]), rel=1e-5)
+
+    def test_pairs_that_state_the_same_do_not_compete(self) -> None:
+        stated = torch.tensor([[True, False], [True, False], [False, False]])
+        expected = np.mean([self._cost(0.5, 0.2), self._cost(0.6, 0.2)])
+        assert self._loss(~stated, stated) == pytest.approx(expected, rel=1e-5)
+
+    def test_a_batch_that_states_nothing_costs_nothing(self) -> None:
+        assert self._loss(~self.stated, torch.zeros_like(self.stated)) == 0
 
 
 class TestLevel:

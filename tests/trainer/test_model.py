@@ -131,6 +131,31 @@ def test_the_reversed_classifier_teaches_nothing_but_itself_and_the_query() -> N
     assert all(model.get_parameter(name).grad.abs().sum() > 0 for name in taught)  # type: ignore[union-attr]
 
 
+def test_without_training_an_interaction_adds_nothing() -> None:
+    plain = _model()
+    more = SentenceModel(plain.encoder, ModelConfig(interaction=True), RELATIONS).eval()
+    assert set(more.load_state_dict(plain.state_dict(), strict=False).missing_keys) == {
+        "interaction.hidden.weight", "interaction.hidden.bias", "interaction.out.weight", "interaction.out.bias",
+    }  # fmt: skip
+    with torch.no_grad():
+        torch.testing.assert_close(more(*_inputs()).contexts_PD, plain(*_inputs()).contexts_PD)
+
+
+def test_with_an_interaction_an_end_means_different_things_beside_different_partners() -> None:
+    """Of ĥ as the paper has it, what a head adds is the same whatever the tail."""
+
+    def surplus(config: ModelConfig) -> torch.Tensor:
+        model = _model(replace(config, distiller="none"))
+        ids, mask, mentions, _ = _inputs((0,))
+        with torch.no_grad():
+            states = model.token_states(ids, mask)
+            contexts = model.contexts(states, mask.bool(), mentions, torch.tensor([[0, 1], [2, 1], [0, 0], [2, 0]]))
+        return (contexts[0] - contexts[1]) - (contexts[2] - contexts[3])
+
+    assert surplus(ModelConfig()).abs().max() < 1e-5
+    assert surplus(ModelConfig(interaction=True)).abs().max() > 1e-3
+
+
 def test_the_score_is_equation_26() -> None:
     model = _model()
     generator = np.random.default_rng(3)

@@ -76,10 +76,10 @@ def test_the_settings_are_those_of_the_paper_s_configuration() -> None:
 def test_what_goes_beyond_the_paper_is_off_in_its_configuration() -> None:
     config = read_config(ROOT / "configs" / "profiles" / "paper.yaml")
     named = [(name, value) for name, value in FIELD.findall(section(PAGE, "Beyond the paper")) if value]
-    assert len(named) == 3
+    assert len(named) == 4
     for name, value in named:
-        assert _value(config, name) != value, name
-    assert config.level.weight == config.optim.frozen_layers == 0 and not config.calibration.data
+        assert _value(config, name) != yaml.safe_load(value), name
+    assert config.level.weight == config.ranking.pair_weight == config.optim.frozen_layers == 0 and not config.calibration.data
 
 
 @pytest.mark.parametrize("title", ["Equations", "Tests of the equations"])
