@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError
 from zsre.relations.examples import LabelledSentence
+from zsre.relations.logistic import fit_logistic
 from zsre.relations.metrics import expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
@@ -169,8 +169,7 @@ def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_
     """
     if correct.all() or not correct.any():
         raise ConfigError("the calibration data states none, or all, of the held-out relations: nothing to fit")
-    regression = LogisticRegression(C=1e6, max_iter=1000).fit(similarities[:, None].astype(np.float64), correct)
-    slope, intercept = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    slope, intercept = fit_logistic(similarities, correct)
     if slope <= 0:
         raise ConfigError(f"similarity does not tell right triples from wrong ones (slope {slope:.2f})")
     calibration = Calibration(slope, intercept)
