@@ -14,11 +14,12 @@ from typing import Final, Literal, get_args
 import numpy as np
 
 from zsre.relations.examples import LabelledSentence, Mention
+from zsre.relations.relation import RelationSet
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions, Rules
 from zsre.runner.entities import Annotator, Document
 from zsre.runner.extract import Batch, Job, decide_batch, encoded_batches
-from zsre.runner.gold import Fact, Gold, Judgement, Verdict
+from zsre.runner.gold import Fact, Gold, Verdict
 from zsre.runner.records import Record
 from zsre.runner.triple_metrics import Judged
 
@@ -55,48 +56,71 @@ def measure(
     ``everything`` are the relations that the data set decided on (see `zsre.runner.gold.decided_relations`).
     ``advance`` is told how many texts were read so far.
     """
-    golds = [Gold(sentence, job.relations, everything) for sentence in sentences]
-    reached: list[frozenset[Fact]] = [frozenset()] * len(golds)
+    judges = Judges(sentences, job.relations, everything)
+    written, possible = Collector(judges), Collector(judges)
     counts = Counts()
-    written, possible = _Collector(golds), _Collector(golds)
-    unruled = replace(job.rules, thresholds=np.zeros_like(job.rules.thresholds))
+    rules = unruled(job.rules)
+    documents = judges.watched(labelled_documents(job.annotator, sentences, entities), advance)
+    for batch in encoded_batches(documents, job, counts):
+        written.add(batch, decide_batch(batch, job, job.rules))
+        possible.add(batch, decide_batch(batch, job, rules))
+    return Measured(written.judged(), possible.judged(), counts)
 
-    def documents() -> Iterator[Document]:
-        for document in _documents(job.annotator, sentences, entities):
+
+def unruled(rules: Rules) -> Rules:
+    """Return the rules without thresholds."""
+    return replace(rules, thresholds=np.zeros_like(rules.thresholds))
+
+
+class Judges:
+    """Labelled texts, by their places, and which of their facts the pairs of their documents reach."""
+
+    def __init__(
+        self, sentences: Sequence[LabelledSentence], relations: RelationSet, everything: frozenset[str]
+    ) -> None:
+        self.relations = relations
+        self.golds = [Gold(sentence, relations, everything) for sentence in sentences]
+        self.reached: list[frozenset[Fact]] = [frozenset()] * len(self.golds)
+
+    def watched(self, documents: Iterable[Document], advance: Callable[[int], None]) -> Iterator[Document]:
+        """Note on the way what is within reach of the documents of `labelled_documents`."""
+        for document in documents:
             place = int(document.record.id)
-            reached[place] = golds[place].within_reach(_span_pairs(document))
+            self.reached[place] = self.golds[place].within_reach(_span_pairs(document))
             advance(place + 1)
             yield document
 
-    for batch in encoded_batches(documents(), job, counts):
-        _collect(batch, job, job.rules, written)
-        _collect(batch, job, unruled, possible)
-    return Measured(written.judged(reached), possible.judged(reached), counts)
 
+class Collector:
+    """Judges triples as they come, and gathers them with the facts that they state."""
 
-class _Collector:
-    """Gathers judged triples, and which facts they state."""
-
-    def __init__(self, golds: Sequence[Gold]) -> None:
-        self._golds = golds
+    def __init__(self, judges: Judges) -> None:
+        self._judges = judges
         self._rows: list[tuple[float, float, int, bool, int]] = []
         self._stated: list[tuple[int, tuple[int, Fact]]] = []
         self._undecided = 0
 
-    def judge(self, place: int, relation_id: str, spans: Sequence[tuple[int, int]]) -> Judgement:
-        return self._golds[place].judge(relation_id, *spans)
+    def add(self, batch: Batch, decisions: Decisions) -> list[int]:
+        """Judge the decisions on a batch; return the rows of those that count: they are right or wrong."""
+        rows = []
+        relations = self._judges.relations.ids
+        for row, pair in enumerate(decisions.pair.tolist()):
+            candidate, ends = batch.pairs[pair]
+            place, relation = int(candidate.record.id), int(decisions.relation[row])
+            judgement = self._judges.golds[place].judge(relations[relation], *(candidate.span(end) for end in ends))
+            if judgement.verdict is Verdict.OPEN:
+                self._undecided += 1
+                continue
+            rows.append(row)
+            score, similarity = float(decisions.score[row]), float(decisions.similarity[row])
+            self._stated.extend((len(self._rows), (place, fact)) for fact in judgement.facts)
+            self._rows.append((score, similarity, relation, judgement.verdict is Verdict.RIGHT, place))
+        return rows
 
-    def add(self, place: int, decisions: Decisions, row: int, judgement: Judgement) -> None:
-        if judgement.verdict is Verdict.OPEN:
-            self._undecided += 1
-            return
-        score, similarity = float(decisions.score[row]), float(decisions.similarity[row])
-        self._stated.extend((len(self._rows), (place, fact)) for fact in judgement.facts)
-        right = judgement.verdict is Verdict.RIGHT
-        self._rows.append((score, similarity, int(decisions.relation[row]), right, place))
-
-    def judged(self, reached: Sequence[frozenset[Fact]]) -> Judged:
-        facts = [(place, fact) for place, gold in enumerate(self._golds) for fact in sorted(gold.facts)]
+    def judged(self) -> Judged:
+        """Return all that was added; every document must have been watched."""
+        golds, reached = self._judges.golds, self._judges.reached
+        facts = [(place, fact) for place, gold in enumerate(golds) for fact in sorted(gold.facts)]
         number = {fact: index for index, fact in enumerate(facts)}
         scores, similarities, relations, right, texts = zip(*self._rows, strict=True) if self._rows else ((),) * 5
         return Judged(
@@ -113,18 +137,10 @@ class _Collector:
         )
 
 
-def _collect(batch: Batch, job: Job, rules: Rules, collector: _Collector) -> None:
-    decisions = decide_batch(batch, job, rules)
-    for row, pair in enumerate(decisions.pair.tolist()):
-        candidate, ends = batch.pairs[pair]
-        place = int(candidate.record.id)
-        relation_id = job.relations.ids[int(decisions.relation[row])]
-        judgement = collector.judge(place, relation_id, [candidate.span(end) for end in ends])
-        collector.add(place, decisions, row, judgement)
-
-
-def _documents(annotator: Annotator, sentences: Sequence[LabelledSentence], entities: Entities) -> Iterator[Document]:
-    """Yield the texts as documents, called by their places."""
+def labelled_documents(
+    annotator: Annotator, sentences: Sequence[LabelledSentence], entities: Entities
+) -> Iterator[Document]:
+    """Yield the texts as documents, called by their places, with the entities that are asked for."""
     for start in range(0, len(sentences), _CHUNK):
         chunk = sentences[start : start + _CHUNK]
         records = [

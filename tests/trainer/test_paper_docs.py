@@ -79,7 +79,10 @@ def test_what_goes_beyond_the_paper_is_off_in_its_configuration() -> None:
     assert len(named) == 4
     for name, value in named:
         assert _value(config, name) != yaml.safe_load(value), name
-    assert config.level.weight == config.ranking.pair_weight == config.optim.frozen_layers == 0 and not config.calibration.data
+    assert (
+        config.level.weight == config.ranking.pair_weight == config.optim.frozen_layers == 0
+        and not config.calibration.data
+    )
 
 
 @pytest.mark.parametrize("title", ["Equations", "Tests of the equations"])
