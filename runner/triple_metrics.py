@@ -56,9 +56,12 @@ class Judged:
 
     def of_texts(self, chosen: NDArray[np.bool_]) -> Judged:
         """Return what came of the texts that ``chosen`` marks, by their numbers."""
-        rows, facts = chosen[self.text], chosen[self.fact_text]
+        return self.select(chosen[self.text], chosen[self.fact_text])
+
+    def select(self, rows: NDArray[np.bool_], facts: NDArray[np.bool_]) -> Judged:
+        """Return some of the triples (N,) and facts (F,); what states a fact that is left out states nothing."""
         row_place, fact_place = (np.cumsum(kept) - 1 for kept in (rows, facts))
-        states = self.states[rows[self.states[:, 0]]]
+        states = self.states[rows[self.states[:, 0]] & facts[self.states[:, 1]]]
         return replace(
             self,
             score=self.score[rows],

@@ -1,0 +1,83 @@
+"""What rejection rules make of candidates, each fitted on relations and texts that are not those measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from experiments.zero_shot.candidates import Candidates
+from experiments.zero_shot.rules import Fit
+from zsre.relations.metrics import Scores
+from zsre.runner.triple_metrics import Counted, Curve, Judged, curve
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Candidates with a rule's scores, from which the cut of their fold has been taken: 0 and above is written."""
+
+    judged: Judged
+    relations: int
+
+    @property
+    def written(self) -> Scores:
+        """Precision of what is written, recall of all facts, F1."""
+        return self._above.micro
+
+    @property
+    def written_reachable(self) -> Scores:
+        """The same, with recall of the facts within one sentence."""
+        return self._above.micro_reachable
+
+    @property
+    def macro(self) -> Scores:
+        """Means over relations."""
+        return self._above.macro
+
+    @property
+    def curve(self) -> Curve:
+        """The curve over one shift of all cuts."""
+        return curve(self.judged)
+
+    @property
+    def _above(self) -> Counted:
+        return self.judged.above(np.zeros(self.relations))
+
+
+def decide(known: Candidates, measured: Candidates, fit: Fit, relations: int) -> Decided:
+    """Score candidates by a rule, each fold's fitted on the known candidates of all other folds.
+
+    The cut is where F1 on those is highest. ``relations`` is how many there are in either.
+    """
+    shifted = np.empty(len(measured.judged.score))
+    for fold in np.unique(measured.fold).tolist():
+        others, own = known.of_folds(partial(np.not_equal, fold)), measured.of_folds(partial(np.equal, fold))
+        rule = fit(others)
+        points = curve(replace(others.judged, score=rule(others)))
+        shifted[measured.fold == fold] = rule(own) - points.threshold[points.best()]
+    return Decided(replace(measured.judged, score=shifted), relations)
+
+
+def figures(decided: Decided) -> dict[str, Any]:
+    """Return what is recorded of a rule on a set, in percent."""
+    points = decided.curve
+    best = points.best()
+    at_40 = points.precision[points.recall >= 0.4]
+    return {
+        "written": _percent(decided.written),
+        "written_reachable": _percent(decided.written_reachable),
+        "macro": _percent(decided.macro),
+        "best_shift": _percent(Scores(points.precision[best], points.recall[best], points.f1[best])),
+        "recall_at_precision_70": round(100 * points.recall_at(0.7), 2),
+        "precision_at_recall_40": round(100 * float(at_40.max()), 2) if len(at_40) else None,
+        "candidates": len(decided.judged.score),
+        "facts": len(decided.judged.fact_relation),
+        "reachable": int(decided.judged.fact_reachable.sum()),
+        "undecided": decided.judged.undecided,
+    }
+
+
+def _percent(found: Scores) -> dict[str, float]:
+    return {name: round(100 * float(getattr(found, name)), 2) for name in ("precision", "recall", "f1")}

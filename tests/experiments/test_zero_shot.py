@@ -1,0 +1,147 @@
+"""Zero-shot triples: candidates by models that haven't seen their relation, rules by other relations' labels."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.zero_shot import __main__ as command
+from experiments.zero_shot.candidates import Candidates, assign_folds, collect_all, load, save
+from experiments.zero_shot.measure import decide, figures
+from experiments.zero_shot.rules import RULES
+from experiments.zero_shot.sets import TextSet, described, with_all_labels
+from tests.runner.fakes import RELATIONS, FakeAnnotator, FakeEngine
+from zsre.relations.errors import DataError
+from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.runner.scorer import Scorer
+
+DECIDED = frozenset({"P112", "P26", "P19"})
+NAMES = ("Ann", "Bob", "Cyd", "Dee", "Eve", "Fay", "Gus", "Hal")
+
+
+def _text(number: int, verb: str, relation: str | None) -> LabelledSentence:
+    head, tail = NAMES[number % 8], NAMES[(number + 1 + number // 8 % 7) % 8]
+    text = f"{head} {verb} {tail}."
+    types = {"was founded by": ("ORG", "PERSON"), "was born in": ("PERSON", "GPE")}.get(verb, ("PERSON", "PERSON"))
+    mentions = (Mention(0, 3, types[0]), Mention(len(text) - 4, len(text) - 1, types[1]))
+    pair = LabelledPair(0, 1, frozenset({relation} if relation else ()))
+    return LabelledSentence(str(number), "made", text, mentions, (pair,), DECIDED)
+
+
+def _set(name: str = "made") -> TextSet:
+    texts = []
+    for number in range(40):
+        texts += [
+            _text(number, "married" if number % 5 else "met", "P26"),
+            _text(number, "was founded by", "P112" if number % 4 else None),
+            _text(number, "was born in", "P19"),
+            _text(number, "met", None),
+        ]
+    return TextSet(name, texts, RELATIONS, "given", DECIDED)
+
+
+#: Two models: of the three relations, one each has been seen by one of them.
+SCORERS = (FakeEngine(seen=("P112",)), FakeEngine(seen=("P26", "P19")))
+
+
+def _collected() -> Candidates:
+    return collect_all(_set(), SCORERS, FakeAnnotator(), lambda line: None)
+
+
+def test_each_relation_goes_to_a_model_that_has_seen_it_under_no_name() -> None:
+    assert assign_folds(RELATIONS, SCORERS) == {"P112": 1, "P26": 0, "P19": 0}
+    with pytest.raises(DataError, match="P26 was seen by every one of the 2 models, so none is zero-shot on it"):
+        assign_folds(RELATIONS, (SCORERS[1], FakeEngine(seen=("P26",))))
+
+
+def test_candidates_are_all_that_types_allow_with_their_features() -> None:
+    found = _collected()
+    judged = found.judged
+    assert set(np.unique(judged.relation[found.fold == 1])) == {RELATIONS.index("P112")}
+    assert set(np.unique(judged.relation[found.fold == 0])) == {RELATIONS.index("P26"), RELATIONS.index("P19")}
+    np.testing.assert_allclose(found.parts.sum(1), judged.similarity, atol=2e-4)
+    assert len(judged.fact_relation) == 40 + 30 + 40
+    assert judged.right.sum() == 40 + 30 + 40, "with no threshold, everything stated is a candidate"
+    married = judged.similarity > 0.99
+    np.testing.assert_allclose(found.nothing[married], 0.5, atol=1e-3)
+    assert found.nothing[~married].max() > 0.99, "two that met are like nothing"
+    for fold in (0, 1):
+        own = found.of_folds(partial(np.equal, fold))
+        assert set(own.judged.fact_relation) == set(judged.fact_relation[found.fact_fold == fold])
+        assert own.judged.right[own.judged.states[:, 0]].all()
+
+
+def test_kept_candidates_are_the_same(tmp_path: Path) -> None:
+    found = _collected()
+    save(tmp_path / "kept" / "a.npz", found)
+    again = load(tmp_path / "kept" / "a.npz")
+    for one, other in ((found, again), (found.judged, again.judged)):
+        for name, value in vars(one).items():
+            if name != "judged":
+                np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_gives_figures(rule: str) -> None:
+    found = _collected()
+    line = figures(decide(found, found, RULES[rule], 3))
+    assert 0 < line["written"]["f1"] <= line["best_shift"]["f1"] + 1e-9
+    assert line["candidates"] == len(found.judged.score) and line["facts"] == line["reachable"] == 110
+
+
+def test_a_fold_is_decided_on_by_labels_of_other_folds_alone() -> None:
+    found = _collected()
+    seen: list[set[int]] = []
+
+    def fit(known: Candidates):  # type: ignore[no-untyped-def]
+        seen.append(set(known.fold.tolist()) | {10 + fold for fold in known.fact_fold.tolist()})
+        return lambda candidates: candidates.judged.similarity
+
+    before = decide(found, found, fit, 3)
+    assert seen == [{1, 11}, {0, 10}]
+    wrong = found.judged.right.copy()
+    wrong[found.fold == 0] = False
+    upset = replace(found, judged=replace(found.judged, right=wrong))
+    after = decide(upset, found, RULES["one threshold"], 3)
+    own = found.fold == 0
+    np.testing.assert_array_equal(before.judged.score[own], after.judged.score[own])
+
+
+def test_labels_without_evidence_may_count_as_stated() -> None:
+    unsure = LabelledPair(0, 1, frozenset({"P26"}), DECIDED - {"P19"})
+    sure = LabelledPair(1, 0, frozenset())
+    text = replace(_text(0, "met", None), pairs=(unsure, sure))
+    found = with_all_labels(text, DECIDED)
+    assert [(pair.relations, pair.looked_for) for pair in found.pairs] == [({"P26", "P19"}, None), (frozenset(), None)]
+
+
+def test_relations_come_from_the_catalogue() -> None:
+    assert (
+        described(["P26", "P112", "none"]).ids == tuple(relation for relation in described(["P112", "P26"]).ids)
+        and len(described(["P26", "P112", "none"])) == 2
+    )
+
+
+def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        (tmp_path / "run" / "folds" / str(number)).mkdir(parents=True)
+    loaded = iter(SCORERS)
+
+    def load_scorer(*arguments: object) -> Scorer:
+        return next(loaded)
+
+    monkeypatch.setattr(command, "load_scorer", load_scorer)
+    monkeypatch.setattr(command, "load_annotator", FakeAnnotator)
+    monkeypatch.setattr(command, "KNOWN_SET", partial(_set, "known"))
+    monkeypatch.setattr(command, "MEASURED", {"made": (_set,)})
+    log = tmp_path / "log.jsonl"
+    flags = ["--run", str(tmp_path / "run"), "--sets", "made", "--results", str(log)]
+    assert command.main(flags) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["set"], line["rule"]) for line in lines] == [("made", rule) for rule in RULES]
+    assert {path.name for path in (tmp_path / "run" / "zero-shot").iterdir()} == {"known.npz", "made.npz"}
