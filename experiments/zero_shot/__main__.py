@@ -7,15 +7,17 @@ import datetime
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from experiments.__main__ import chosen
 from experiments.usage import device
 from experiments.zero_shot.candidates import Candidates, collect_all, load, save
 from experiments.zero_shot.measure import decide, figures
+from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
 from experiments.zero_shot.rules import RULES
 from experiments.zero_shot.sets import REDOCRED_DEV, REDOCRED_TEST, TextSet, knowledgenet, redocred
 from zsre.relations.errors import ZsreError
@@ -24,7 +26,7 @@ from zsre.runner.scorer import Scorer, load_scorer
 from zsre.trainer.folds import FOLDS
 
 PROGRAM: Final = "experiments.zero_shot"
-KNOWN: Final = "redocred-dev"
+Line = Mapping[str, Any]
 logger = logging.getLogger(__name__)
 
 #: What rules are fitted on: text that models were trained on, but for the relations that they have not seen.
@@ -48,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = command.add_argument
     add("--run", type=Path, default=Path("runs/shipped"), metavar="DIR", help="a run that was calibrated by folds")
-    add("--sets", default=",".join(MEASURED), metavar="NAMES", help=f"some of {','.join(MEASURED)} (default: all)")
+    add("--sets", default=",".join(SETS), metavar="NAMES", help=f"some of {','.join(SETS)} (default: all)")
     add("--results", type=Path, default=Path("results/zero-shot.jsonl"), metavar="FILE", help="log to append to")
     return command
 
@@ -67,18 +69,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Collect what is not yet kept beside the run, and append every rule's figures to the log."""
+    """Collect what is not yet kept beside the run, and append the figures of each set to the log."""
+    names = chosen("--sets", arguments.sets, SETS)
     scorers = [load_scorer(path, "auto", None) for path in sorted((arguments.run / FOLDS).iterdir())]
+    for name in names:
+        for found in OTHERS[name](arguments.run, scorers) if name in OTHERS else by_rules(name, arguments.run, scorers):
+            line = {
+                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "device": device(),
+                "models": [scorer.contract.fingerprint for scorer in scorers],
+                **found,
+            }
+            with arguments.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            logger.info("%s", json.dumps(found))
+
+
+def by_rules(name: str, run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
+    """Yield the figures of each rule on each variant of a set."""
     known_set = KNOWN_SET()
-    known = candidates_of(known_set, scorers, arguments.run)
-    for name in arguments.sets.split(","):
-        for make in MEASURED[name]:
-            text_set = make()
-            measured = candidates_of(text_set, scorers, arguments.run)
-            for line in lines_of(text_set, known, measured, scorers):
-                with arguments.results.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
-                logger.info("%s, %s: %s", line["set"], line["rule"], line["written"])
+    known = candidates_of(known_set, scorers, run)
+    for make in MEASURED[name]:
+        text_set = make()
+        measured = candidates_of(text_set, scorers, run)
+        relations = max(len(text_set.relations), len(known_set.relations))
+        for rule, fit in RULES.items():
+            yield {
+                "set": text_set.name,
+                "relations": len(text_set.relations),
+                "left_out": text_set.left_out,
+                "rule": rule,
+                **figures(decide(known, measured, fit, relations)),
+            }
+
+
+def contrast(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
+    """Yield the figures of the contrast pairs' test half, by the threshold of the run's calibration."""
+    yield {"set": "contrast", **measure_contrast(scorers, load_scorer(run, "auto", None).contract.calibration)}
+
+
+def semeval(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
+    """Yield the figures of SemEval, by the threshold of the run's calibration."""
+    yield {"set": "semeval", **measure_semeval(scorers, load_scorer(run, "auto", None).contract.calibration)}
+
+
+def unstated(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
+    """Yield the figures of relations that nobody states: those of the run itself, which has seen none of them."""
+    with closing(load_annotator()) as annotator:
+        yield {"set": "unstated", **measure_unstated(load_scorer(run, "auto", None), annotator)}
 
 
 def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Candidates:
@@ -92,22 +130,12 @@ def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Ca
     return candidates
 
 
-def lines_of(
-    text_set: TextSet, known: Candidates, measured: Candidates, scorers: Sequence[Scorer]
-) -> Iterator[Mapping[str, Any]]:
-    """Yield the figures of each rule."""
-    relations = max(len(text_set.relations), len(KNOWN_SET().relations))
-    for rule, fit in RULES.items():
-        yield {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "device": device(),
-            "models": [scorer.contract.fingerprint for scorer in scorers],
-            "set": text_set.name,
-            "relations": len(text_set.relations),
-            "left_out": text_set.left_out,
-            "rule": rule,
-            **figures(decide(known, measured, fit, relations)),
-        }
+OTHERS: Final[Mapping[str, Callable[[Path, Sequence[Scorer]], Iterator[Line]]]] = {
+    "contrast": contrast,
+    "semeval": semeval,
+    "unstated": unstated,
+}
+SETS: Final = (*MEASURED, *OTHERS)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(command, "load_annotator", FakeAnnotator)
     monkeypatch.setattr(command, "KNOWN_SET", partial(_set, "known"))
     monkeypatch.setattr(command, "MEASURED", {"made": (_set,)})
+    monkeypatch.setattr(command, "SETS", ("made",))
     log = tmp_path / "log.jsonl"
     flags = ["--run", str(tmp_path / "run"), "--sets", "made", "--results", str(log)]
     assert command.main(flags) == 0

@@ -1,0 +1,139 @@
+"""Contrast pairs, SemEval's nominals and relations that nobody states, on a fake model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.zero_shot import others
+from experiments.zero_shot.others import (
+    CONTRAST,
+    HERE,
+    fitting_share,
+    gold_class,
+    measure_contrast,
+    measure_semeval,
+    measure_unstated,
+    own_similarities,
+    semeval_figures,
+)
+from tests.runner.fakes import CALIBRATION, RELATIONS, FakeAnnotator, FakeEngine, jsonl
+from zsre.relations.errors import DataError
+from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.relations.reader_semeval import SEMEVAL_RELATIONS
+from zsre.relations.readers import read_labelled
+from zsre.relations.relations_file import read_relations
+
+SEMEVAL = read_relations(HERE / "semeval.yaml")
+DATA = Path(os.environ.get("ZSRE_DATA", "data")) / "redocred" / "test.json.gz"
+
+
+def _semeval(directed: str, order: tuple[int, int]) -> LabelledSentence:
+    """A sentence of two nominals, of which the first is e1; its pairs come with the stated one first."""
+    mentions = (Mention(0, 3), Mention(12, 15))
+    pairs = (LabelledPair(*order, frozenset({directed})), LabelledPair(*order[::-1], frozenset()))
+    return LabelledSentence("1", "semeval", "Ann married Bob.", mentions, pairs)
+
+
+def _people(text: str) -> dict[str, object]:
+    """A text whose first and last word are people, without a label."""
+    spans = [(0, 3), (len(text) - 4, len(text) - 1)]
+    mentions = [{"start": start, "end": end, "type": "PERSON"} for start, end in spans]
+    return {"id": text, "text": text, "mentions": mentions, "pairs": []}
+
+
+def test_semeval_s_nine_relations_are_described() -> None:
+    assert set(SEMEVAL.ids) == SEMEVAL_RELATIONS
+
+
+def test_a_class_is_a_relation_and_its_way_round_in_the_text() -> None:
+    place = SEMEVAL.index("Entity-Origin")
+    assert gold_class(_semeval("Entity-Origin", (0, 1)), SEMEVAL) == place
+    assert gold_class(_semeval("Entity-Origin", (1, 0)), SEMEVAL) == 9 + place
+    other = LabelledSentence("1", "semeval", "x y", (Mention(0, 1), Mention(2, 3)), (LabelledPair(0, 1, frozenset()),))
+    assert gold_class(other, SEMEVAL) == -1
+
+
+def test_semeval_s_scorer_wants_the_direction_and_leaves_other_out_of_the_mean() -> None:
+    """Of relation 0, one is right, one has the wrong way round, one is missed; relation 1 was given for an Other."""
+    gold = np.array([0, 0, 2, -1, -1])
+    given = np.array([0, 2, -1, 1, -1])
+    found = semeval_figures(gold, given, relations=2)
+    assert found["precision"] == pytest.approx(100 * (1 / 2 + 0) / 2, abs=0.01)
+    assert found["recall"] == pytest.approx(100 * (1 / 3 + 0) / 2, abs=0.01)
+    assert found["f1"] == pytest.approx(100 * (2 * (1 / 2) * (1 / 3) / (5 / 6) + 0) / 2, abs=0.01)
+    assert found["other_recall"] == 50.0
+
+
+def test_semeval_is_classified_both_ways_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "test.txt"
+    file.write_text(
+        '1\t"<e1>Ann</e1> married <e2>Bob</e2>."\nEntity-Origin(e1,e2)\nComment:\n\n'
+        '2\t"<e1>Ann</e1> met <e2>Bob</e2>."\nOther\nComment:\n'
+    )
+    (tmp_path / "semeval.yaml").write_text(
+        "relations:\n"
+        + "".join(
+            f"  - {{name: {name}, description: whom this {'married' if name == 'Entity-Origin' else 'led'}}}\n"
+            for name in sorted(SEMEVAL_RELATIONS)
+        )
+    )
+    monkeypatch.setattr(others, "SEMEVAL_TEST", str(file))
+    monkeypatch.setattr(others, "HERE", tmp_path)
+    found = measure_semeval([FakeEngine(seen=("Message-Topic",)), FakeEngine()], CALIBRATION)
+    assert found["sentences"] == 2
+    assert found["written"] == {"precision": 11.11, "recall": 11.11, "f1": 11.11, "other_recall": 100.0}
+    assert found["without_other"]["other_recall"] == 0.0
+
+
+def test_contrast_pairs_are_ordered_by_models_that_have_not_seen_their_relation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [
+        ("P26", "negation", "[h|Ann] married [t|Bob], not met", "[h|Ann] met, not marriedd [t|Bob]"),
+        ("P112", "question", "[t|Ann] and [h|Acme] met", "[t|Ann] and [h|Acme] meet"),
+    ]
+    file = tmp_path / "contrast.jsonl"
+    file.write_bytes(
+        jsonl({"relation": own, "kind": kind, "states": one, "silent": two} for own, kind, one, two in pairs)
+    )
+    monkeypatch.setattr(others, "CONTRAST", file)
+    monkeypatch.setattr(others, "described", lambda ids: RELATIONS)
+    found = measure_contrast([FakeEngine(seen=("P26",)), FakeEngine(seen=("P112", "P19"))], CALIBRATION)
+    assert found == {
+        "pairs": 2,
+        "ordered_right": 50.0,
+        "states_written": 50.0,
+        "silent_written": 0.0,
+        "by_kind": {"negation": 100.0, "question": 0.0},
+    }, "a tie is not ordered right"
+    with pytest.raises(DataError, match="P26 was seen by every one of the 1 models"):
+        measure_contrast([FakeEngine(seen=("P26",))], CALIBRATION)
+
+
+def test_a_pair_that_cannot_be_read_is_no_figure() -> None:
+    sentences = list(read_labelled(CONTRAST))[:1]
+    with pytest.raises(DataError, match="1 sentences cannot be read"):
+        own_similarities(sentences, ["P26"], RELATIONS, [FakeEngine(reach=1)])
+
+
+def test_what_is_written_of_relations_that_nobody_states_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_bytes(jsonl(_people(f"Ann {verb} Bob.") for verb in ("married", "met", "led", "ate")))
+    (tmp_path / "unstated.yaml").write_text("relations: [{name: dentist, description: whom this married}]\n")
+    monkeypatch.setattr(others, "REDOCRED_TEST", str(file))
+    monkeypatch.setattr(others, "HERE", tmp_path)
+    found = measure_unstated(FakeEngine(), FakeAnnotator())
+    assert (found["sentences"], found["triples"], found["triples_per_100_sentences"]) == (4, 1, 25.0)
+    with pytest.raises(DataError, match="the model has seen dentist"):
+        measure_unstated(FakeEngine(seen=("dentist",)), FakeAnnotator())
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason="there is no redocred in the folder that ZSRE_DATA names")
+def test_the_types_of_what_nobody_states_fit_most_pairs() -> None:
+    assert fitting_share(list(read_labelled(DATA)), read_relations(HERE / "unstated.yaml")) >= 0.5
