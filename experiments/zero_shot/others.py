@@ -171,7 +171,7 @@ def fitting_share(sentences: Sequence[LabelledSentence], relations: RelationSet)
         for sentence in sentences
         for pair in sentence.pairs
     ]
-    return float(np.mean(fits))
+    return float(np.mean(fits)) if fits else 0.0
 
 
 def _by_assigned(
