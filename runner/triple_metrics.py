@@ -131,6 +131,15 @@ class Curve:
         """Return where F1 is highest; of equals, at the highest threshold."""
         return int(self.f1.argmax())
 
+    def points(self, most: int) -> list[list[float]]:
+        """Return threshold, precision and recall at points that are spread evenly over recall, for a log."""
+        if not len(self.threshold):
+            return []
+        levels = np.linspace(self.recall[0], self.recall[-1], most)
+        chosen = np.unique(np.searchsorted(self.recall, levels).clip(max=len(self.recall) - 1))
+        columns = (self.threshold, self.precision, self.recall)
+        return [[round(float(column[row]), 4) for column in columns] for row in chosen]
+
     def recall_at(self, precision: float) -> float:
         """Return the highest recall at which precision is at least so high; 0 if it never is."""
         reached = self.recall[self.precision >= precision]
@@ -172,6 +181,11 @@ class Reliability:
     share_right: NDArray[np.float64]
     count: NDArray[np.int64]
     error: float
+
+    def rows(self) -> list[list[float]]:
+        """Return mean score, share that is right, and count of each bin, for a log."""
+        columns = zip(self.mean_score.tolist(), self.share_right.tolist(), self.count.tolist(), strict=True)
+        return [[round(mean, 4), round(share, 4), count] for mean, share, count in columns]
 
 
 def reliability(score: NDArray[np.float64], right: NDArray[np.bool_], bins: int = 15) -> Reliability:

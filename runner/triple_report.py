@@ -122,10 +122,10 @@ def triple_figures(evaluation: TripleEvaluation, per_class: bool = False) -> dic
         "micro_reachable": _scores(counts.micro_reachable),
         "macro": _scores(counts.macro),
         "one_threshold": _one_threshold(evaluation.curve),
-        "curve": _points(evaluation.curve),
+        "curve": evaluation.curve.points(LOGGED_POINTS),
         "calibration_error": _error(all_scores),
         "calibration_error_likely": _error(likely),
-        "reliability": _bins(all_scores),
+        "reliability": [] if all_scores is None else all_scores.rows(),
         "without_facts": list(evaluation.without_facts),
         **overlap_figures(evaluation.overlap),
         "device": evaluation.scorer.device,
@@ -213,24 +213,6 @@ def _one_threshold(points: Curve) -> dict[str, float] | None:
     best = points.best()
     found = _scores(Scores(points.precision[best], points.recall[best], points.f1[best]))
     return {"threshold": round(float(points.threshold[best]), 4), **found}
-
-
-def _points(points: Curve) -> list[list[float]]:
-    """Return threshold, precision and recall at points that are evenly spread over recall."""
-    if not len(points.threshold):
-        return []
-    levels = np.linspace(points.recall[0], points.recall[-1], LOGGED_POINTS)
-    chosen = np.unique(np.searchsorted(points.recall, levels).clip(max=len(points.recall) - 1))
-    columns = (points.threshold, points.precision, points.recall)
-    return [[round(float(column[row]), 4) for column in columns] for row in chosen]
-
-
-def _bins(found: Reliability | None) -> list[list[float]]:
-    """Return mean score, share that is right, and count of each bin."""
-    if found is None:
-        return []
-    rows = zip(found.mean_score.tolist(), found.share_right.tolist(), found.count.tolist(), strict=True)
-    return [[round(mean, 4), round(share, 4), count] for mean, share, count in rows]
 
 
 def _error(found: Reliability | None) -> float | None:

@@ -16,8 +16,9 @@ from typing import Any, Final
 from experiments.__main__ import chosen
 from experiments.usage import device
 from experiments.zero_shot.candidates import Candidates, collect_all, load, save
-from experiments.zero_shot.measure import decide, figures
+from experiments.zero_shot.measure import calibrated, decide, figures
 from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
+from experiments.zero_shot.page import render
 from experiments.zero_shot.rules import RULES
 from experiments.zero_shot.sets import REDOCRED_DEV, REDOCRED_TEST, TextSet, knowledgenet, redocred
 from zsre.relations.errors import ZsreError
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--run", type=Path, default=Path("runs/shipped"), metavar="DIR", help="a run that was calibrated by folds")
     add("--sets", default=",".join(SETS), metavar="NAMES", help=f"some of {','.join(SETS)} (default: all)")
     add("--results", type=Path, default=Path("results/zero-shot.jsonl"), metavar="FILE", help="log to append to")
+    add("--render", action="store_true", help="only render what is in the log")
     return command
 
 
@@ -70,6 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect what is not yet kept beside the run, and append the figures of each set to the log."""
+    if arguments.render:
+        print(render(arguments.results))
+        return
     names = chosen("--sets", arguments.sets, SETS)
     scorers = [load_scorer(path, "auto", None) for path in sorted((arguments.run / FOLDS).iterdir())]
     for name in names:
@@ -82,7 +87,8 @@ def run(arguments: argparse.Namespace) -> None:
             }
             with arguments.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-            logger.info("%s", json.dumps(found))
+            logger.info("%s", found["set"])
+    print(render(arguments.results))
 
 
 def by_rules(name: str, run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
@@ -93,6 +99,7 @@ def by_rules(name: str, run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
         text_set = make()
         measured = candidates_of(text_set, scorers, run)
         relations = max(len(text_set.relations), len(known_set.relations))
+        yield {"set": text_set.name, "calibration": calibrated(known, measured)}
         for rule, fit in RULES.items():
             yield {
                 "set": text_set.name,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from experiments.zero_shot.candidates import Candidates
 from experiments.zero_shot.rules import Fit
+from zsre.relations.logistic import fit_logistic, sigmoid
 from zsre.relations.metrics import Scores
-from zsre.runner.triple_metrics import Counted, Curve, Judged, curve
+from zsre.runner.triple_metrics import Counted, Curve, Judged, curve, reliability
+from zsre.runner.triple_report import LIKELY
+
+CURVE_POINTS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,23 @@ def decide(known: Candidates, measured: Candidates, fit: Fit, relations: int) ->
     return Decided(replace(measured.judged, score=shifted), relations)
 
 
+def calibrated(known: Candidates, measured: Candidates) -> dict[str, Any]:
+    """Return how far scores are from the share that is right, each fold's calibration fitted on all other folds."""
+    scores = np.empty(len(measured.judged.score))
+    for fold in np.unique(measured.fold).tolist():
+        others, own = known.of_folds(partial(np.not_equal, fold)), measured.fold == fold
+        slope, intercept = fit_logistic(others.judged.similarity, others.judged.right)
+        scores[own] = sigmoid(slope * measured.judged.similarity[own] + intercept)
+    likely = scores >= LIKELY
+    found = {"all": reliability(scores, measured.judged.right)}
+    if likely.any():
+        found["likely"] = reliability(scores[likely], measured.judged.right[likely])
+    return {
+        name: {"error": round(100 * each.error, 2), "candidates": int(each.count.sum()), "reliability": each.rows()}
+        for name, each in found.items()
+    }
+
+
 def figures(decided: Decided) -> dict[str, Any]:
     """Return what is recorded of a rule on a set, in percent."""
     points = decided.curve
@@ -72,6 +93,7 @@ def figures(decided: Decided) -> dict[str, Any]:
         "best_shift": _percent(Scores(points.precision[best], points.recall[best], points.f1[best])),
         "recall_at_precision_70": round(100 * points.recall_at(0.7), 2),
         "precision_at_recall_40": round(100 * float(at_40.max()), 2) if len(at_40) else None,
+        "curve": points.points(CURVE_POINTS),
         "candidates": len(decided.judged.score),
         "facts": len(decided.judged.fact_relation),
         "reachable": int(decided.judged.fact_reachable.sum()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.zero_shot import __main__ as command
+from experiments.zero_shot import page
 from experiments.zero_shot.candidates import Candidates, assign_folds, collect_all, load, save
 from experiments.zero_shot.measure import decide, figures
 from experiments.zero_shot.rules import RULES
@@ -144,5 +146,38 @@ def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: p
     flags = ["--run", str(tmp_path / "run"), "--sets", "made", "--results", str(log)]
     assert command.main(flags) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [(line["set"], line["rule"]) for line in lines] == [("made", rule) for rule in RULES]
+    assert [(line["set"], line.get("rule")) for line in lines] == [("made", None), *(("made", rule) for rule in RULES)]
+    assert set(lines[0]["calibration"]) == {"all", "likely"}
     assert {path.name for path in (tmp_path / "run" / "zero-shot").iterdir()} == {"known.npz", "made.npz"}
+    monkeypatch.setattr(page, "TITLES", {"made": "Made up", "none": "Another"})
+    assert command.main(["--render", "--results", str(log)]) == 0
+    text = (tmp_path / "zero-shot.md").read_text()
+    own = text.split("## Made up")[1].split("## ")[0]
+    assert [row.split(" | ")[0] for row in own.splitlines() if row.startswith("| ")][2:] == [
+        f"| {rule}" for rule in RULES
+    ]
+    assert "Expected calibration error of scores fitted on other folds" in own
+    assert "## Another\n\nnot run" in text and "## Contrast pairs, test half\n\nnot run" in text
+    for figure in re.findall(r"\((figures/.+?)\)", own):
+        assert (tmp_path / figure).stat().st_size > 1000
+
+
+def test_the_page_says_what_was_measured_of_the_other_sets(tmp_path: Path) -> None:
+    own = {"precision": 30.0, "recall": 20.0, "f1": 24.0, "other_recall": 50.0}
+    lines = [
+        {
+            "set": "contrast", "pairs": 161, "ordered_right": 61.49, "states_written": 9.0, "silent_written": 3.1,
+            "by_kind": {"roles": 50.0},
+        },
+        {"set": "semeval", "sentences": 2717, "written": own, "best_threshold": own, "without_other": own},
+        {
+            "set": "unstated", "relations": 10, "sentences": 3966, "pairs_that_fit": 76.5, "triples": 12,
+            "triples_per_100_sentences": 0.303,
+        },
+    ]  # fmt: skip
+    log = tmp_path / "zero-shot.jsonl"
+    log.write_text("".join(json.dumps({"date": "2031-01-02", "device": "CPU", **line}) + "\n" for line in lines))
+    text = page.render(log).read_text()
+    assert "that one scores higher in **61.5** (roles 50)" in text
+    assert "| the default threshold | 30.0 | 20.0 | 24.0 | 50.0 |" in text
+    assert "writes 12 triples, **0.30** per 100 sentences" in text
