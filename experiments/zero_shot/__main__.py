@@ -132,7 +132,7 @@ def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Ca
     if kept.is_file():
         return load(kept)
     with closing(load_annotator()) as annotator:
-        candidates = collect_all(text_set, scorers, annotator, logger.info)
+        candidates = collect_all(text_set, scorers, annotator, KNOWN_SET().texts, logger.info)
     save(kept, candidates)
     return candidates
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import MiniBatchKMeans
 
 from experiments.zero_shot.sets import TextSet
 from zsre.relations.equivalents import seen_overlap
 from zsre.relations.errors import DataError
+from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation, RelationSet
+from zsre.relations.vectors import PairSentence, scale_blocks
 from zsre.runner.counts import Counts
 from zsre.runner.decide import make_rules
 from zsre.runner.entities import Annotator
@@ -31,6 +35,9 @@ NOTHING: Final = (
 )
 
 
+#: Texts that prototypes are learned from, and how many of these there are.
+SILENT_TEXTS: Final = 1000
+PROTOTYPES: Final = 16
 _NOT_ROWS: Final = frozenset({"judged", "fact_fold"})
 
 
@@ -38,11 +45,12 @@ _NOT_ROWS: Final = frozenset({"judged", "fact_fold"})
 class Candidates:
     """Judged candidates (N,) and what rejection rules may look at.
 
-    ``fold`` (N,) is the number of the model that scored each, which has not seen its relation. ``parts`` (N, 3) are the
-    similarity's head, tail and context, ``margin`` (N,) its distance to the best other relation that the types allow,
-    1 where there is none. ``nothing`` (N,) is the pair's similarity to the likeliest text of `NOTHING`,
-    ``level_mean`` and ``level_deviation`` (N,) describe the similarities of the candidate's relation over all pairs of
-    the texts that its types allow. ``fact_fold`` (F,) is the number of the model of each fact's relation.
+    ``fold`` (N,) is the number of the model that scored each, which has not seen its relation; ``fact_fold`` (F,) is
+    that of each fact. ``parts`` (N, 3) are the similarity's head, tail and context, ``margin`` (N,) its distance to the
+    best other relation that the types allow, 1 where there is none. ``nothing`` (N, 2) is the pair's similarity to what
+    states nothing: to the likeliest text of `NOTHING`, and to the likeliest learned prototype. ``level_mean`` and
+    ``level_deviation`` (N,) describe the similarities of the candidate's relation over all pairs of the texts that its
+    types allow.
     """
 
     judged: Judged
@@ -75,23 +83,49 @@ def assign_folds(relations: RelationSet, scorers: Sequence[Scorer]) -> Mapping[s
     return assigned
 
 
-def collect(text_set: TextSet, scorer: Scorer, number: int, relations: RelationSet, annotator: Annotator) -> Candidates:
-    """Return all candidates of some of the set's relations that one model gives, with no threshold."""
+def learned_prototypes(texts: Sequence[LabelledSentence], scorer: Scorer) -> NDArray[np.float32]:
+    """Return blocks (V, 3, D) of what pairs that state nothing are like, the centres of clusters of their vectors."""
+    silent = [
+        PairSentence(text.text, text.mentions, _silent_pairs(text))
+        for text in random.Random(0).sample(texts, min(SILENT_TEXTS, len(texts)))
+    ]
+    found = scorer.encode([each for each in silent if each.pairs])
+    ends = found.mentions[found.pairs].astype(np.float32)
+    vectors = np.concatenate([ends, found.contexts[:, None].astype(np.float32)], 1)
+    clusters = MiniBatchKMeans(min(PROTOTYPES, len(vectors)), n_init=1, random_state=0)
+    centres = clusters.fit(vectors.reshape(len(vectors), -1)).cluster_centers_.reshape(-1, *vectors.shape[1:])
+    head, tail, context = centres.astype(np.float32).transpose(1, 0, 2)
+    return scale_blocks(head, tail, context, scorer.contract.alpha)
+
+
+def collect(
+    text_set: TextSet,
+    scorer: Scorer,
+    number: int,
+    relations: RelationSet,
+    annotator: Annotator,
+    prototypes: NDArray[np.float32],
+) -> Candidates:
+    """Return all candidates of some of the set's relations that one model gives, with no threshold.
+
+    ``prototypes`` are those that `learned_prototypes` gives for the model.
+    """
     rules = make_rules(relations, scorer.contract, None, max_relations=len(relations))
     job = Job(RecordSettings(), annotator, scorer, relations, rules)
     judges = Judges(text_set.texts, relations, text_set.decided)
     collector = Collector(judges)
-    nothing = scorer.relation_vectors(_nothing(relations))
+    nothing = (scorer.relation_vectors(_nothing(relations)), prototypes)
     features: list[NDArray[np.float64]] = []
     level = _Level(len(relations))
     documents = judges.watched(labelled_documents(annotator, text_set.texts, text_set.entities), lambda texts: None)
     for batch in encoded_batches(documents, job, Counts()):
         decisions = decide_batch(batch, job, unruled(rules))
         rows = np.asarray(collector.add(batch, decisions), dtype=np.int64)
-        likeliest = np.full(len(batch.pairs), -1.0)
-        likeliest[batch.vectors.kept] = batch.vectors.similarities(nothing).sum(-1).max(-1)
+        likeliest = np.full((len(batch.pairs), len(nothing)), -1.0)
+        for column, blocks in enumerate(nothing):
+            likeliest[batch.vectors.kept, column] = batch.vectors.similarities(blocks).sum(-1).max(-1)
         margin = np.nan_to_num(decisions.margin[rows], nan=1.0)
-        columns = [*decisions.parts[rows].T, margin, likeliest[decisions.pair[rows]]]
+        columns = [*decisions.parts[rows].T, margin, *likeliest[decisions.pair[rows]].T]
         features.append(np.stack(columns, 1))
         level.add(decisions.relation, decisions.similarity)
     judged, found = collector.judged(), np.concatenate(features)
@@ -102,7 +136,7 @@ def collect(text_set: TextSet, scorer: Scorer, number: int, relations: RelationS
         fact_fold=np.full(len(judged.fact_relation), number),
         parts=found[:, :3],
         margin=found[:, 3],
-        nothing=found[:, 4],
+        nothing=found[:, 4:],
         level_mean=mean[judged.relation],
         level_deviation=deviation[judged.relation],
     )
@@ -129,9 +163,16 @@ def joined(parts: Sequence[tuple[Candidates, RelationSet]], relations: RelationS
 
 
 def collect_all(
-    text_set: TextSet, scorers: Sequence[Scorer], annotator: Annotator, show: Callable[[str], None]
+    text_set: TextSet,
+    scorers: Sequence[Scorer],
+    annotator: Annotator,
+    silent: Sequence[LabelledSentence],
+    show: Callable[[str], None],
 ) -> Candidates:
-    """Return the candidates of all relations of a set, each by a model that has not seen it."""
+    """Return the candidates of all relations of a set, each by a model that has not seen it.
+
+    ``silent`` are texts to learn from what pairs that state nothing are like.
+    """
     assigned = assign_folds(text_set.relations, scorers)
     parts = []
     for number, scorer in enumerate(scorers):
@@ -139,7 +180,8 @@ def collect_all(
         if own:
             show(f"{text_set.name}: {len(own)} relations by model {number}")
             relations = replace(text_set.relations, relations=own)
-            parts.append((collect(text_set, scorer, number, relations, annotator), relations))
+            prototypes = learned_prototypes(silent, scorer)
+            parts.append((collect(text_set, scorer, number, relations, annotator, prototypes), relations))
     return joined(parts, text_set.relations)
 
 
@@ -173,6 +215,10 @@ class _Level:
         count, total, squares = self._sums
         mean = total / np.maximum(count, 1)
         return mean, np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 1e-6))
+
+
+def _silent_pairs(text: LabelledSentence) -> tuple[tuple[int, int], ...]:
+    return tuple((pair.head, pair.tail) for pair in text.pairs if not pair.relations)
 
 
 def _nothing(relations: RelationSet) -> RelationSet:

@@ -49,12 +49,17 @@ def margin(known: Candidates) -> Rule:
 
 
 def nothing_in_words(known: Candidates) -> Rule:
-    """The distance to a prototype of nothing that is made from text."""
-    return lambda candidates: candidates.judged.similarity - candidates.nothing
+    """The distance to the likeliest prototype of nothing that is made from text."""
+    return lambda candidates: candidates.judged.similarity - candidates.nothing[:, 0]
+
+
+def nothing_learned(known: Candidates) -> Rule:
+    """The distance to the likeliest prototype that was learned from pairs that state nothing."""
+    return lambda candidates: candidates.judged.similarity - candidates.nothing[:, 1]
 
 
 def blend(known: Candidates) -> Rule:
-    """Similarity, margin and the prototype of nothing, weighed by logistic regression."""
+    """Similarity, margin and both kinds of prototypes, weighed by logistic regression."""
     return _learned(known, LogisticRegression(max_iter=1000), _few)
 
 
@@ -67,8 +72,9 @@ RULES: Final[Mapping[str, Fit]] = {
     "one threshold": global_threshold,
     "a threshold for each relation, from unlabelled text": relation_threshold,
     "margin to the runner-up": margin,
-    "prototype of nothing, from text": nothing_in_words,
-    "similarity, margin and prototype, weighed": blend,
+    "prototypes of nothing, from text": nothing_in_words,
+    "prototypes of nothing, learned": nothing_learned,
+    "similarity, margin and prototypes, weighed": blend,
     "rejection head": head,
 }
 
@@ -79,7 +85,7 @@ def _learned(known: Candidates, classifier: _Classifier, features: Callable[[Can
 
 
 def _few(candidates: Candidates) -> NDArray[np.float64]:
-    return np.stack([candidates.judged.similarity, candidates.margin, candidates.nothing], 1)
+    return np.concatenate([np.stack([candidates.judged.similarity, candidates.margin], 1), candidates.nothing], 1)
 
 
 def _all(candidates: Candidates) -> NDArray[np.float64]:
