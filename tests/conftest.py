@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from zsre.trainer.config import TrainConfig
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("zsre", deadline=None)
+settings.load_profile("zsre")
 
 WORDS = (
     "[PAD] [unused0] [unused1] [unused2] [unused3] [unused4] [UNK] [CLS] [SEP] [MASK] the a of in and was is by to "

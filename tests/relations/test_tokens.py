@@ -92,7 +92,7 @@ lengths = st.integers(8, 40)
 
 @either
 @given(given=st.lists(sentences(), max_size=4), most=lengths)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_mention_is_the_tokens_that_share_a_character_with_it(
     chosen: TokenSettings, given: list[PairSentence], most: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_mention_is_the_tokens_that_share_a_character_with_it(
 
 @either
 @given(given=st.lists(sentences(), max_size=4), most=lengths)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_pair_is_in_one_row_or_counted_for_what_it_is(
     chosen: TokenSettings, given: list[PairSentence], most: int
 ) -> None:
@@ -131,7 +131,7 @@ def test_every_pair_is_in_one_row_or_counted_for_what_it_is(
 
 
 @given(given=st.lists(sentences(), max_size=4), most=lengths)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_marked_row_is_the_shared_row_with_four_markers(given: list[PairSentence], most: int) -> None:
     marked = by_position(token_rows(given, TOKENIZER, dataclasses.replace(MARKED, max_tokens=most)).rows)
     # Without markers there is room for four more tokens, so that the windows lie alike with four fewer.
