@@ -70,14 +70,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--training-format", metavar="NAME", help="format of all training data (default: found by content)")
     add("--per-relation", type=int, metavar="N", help="draw at most N pairs of each relation (default: all)")
-    add("--seed", type=int, default=13, metavar="N", help="seed of the draw (default: 13)")
+    add("--seed", type=int, default=13, metavar="N", help="seed of the draw, and of folds (default: 13)")
     add("--triples", action="store_true", help="measure the triples that zsre-extract would write")
-    add(
-        "--calibrate",
-        type=Path,
-        metavar="FILE",
-        help="labelled data to fit scores and thresholds to",
-    )
+    add("--calibrate", type=Path, metavar="FILE", help="labelled data to fit scores and thresholds to")
     add("--output", "-o", type=Path, metavar="FILE", help="with --calibrate: where the relations file with them goes")
     add("--target-precision", type=float, metavar="P", help="with --calibrate: share of triples to be right")
     add("--entities", choices=ENTITIES, help=f"of triples: whose mentions are paired (default: {DEFAULT_ENTITIES})")
@@ -209,7 +204,7 @@ def log_facts(arguments: argparse.Namespace) -> dict[str, Any]:
         "split": arguments.split.stem if arguments.split else None,
         "part": (arguments.part or DEFAULT_PART) if arguments.split else None,
         "per_relation": arguments.per_relation,
-        "seed": arguments.seed if arguments.per_relation else None,
+        "seed": arguments.seed if arguments.per_relation or arguments.calibrate else None,
         "threads": arguments.threads,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -69,7 +69,7 @@ def measure_triples(arguments: argparse.Namespace, relations: RelationSet) -> Tr
 def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrated:
     """Fit scores and thresholds to labelled texts, and write them into a copy of the relations file."""
     texts = list(read_labelled(arguments.calibrate, arguments.format, "--format"))
-    with _open_job(arguments, relations, texts) as job:
+    with _open_job(arguments, relations, texts, recalibrates=True) as job:
         measured = _measure(arguments, job, texts, texts)
         contract = job.engine.contract
     count, target = len(relations), arguments.target_precision
@@ -89,6 +89,9 @@ def check_calibration_flags(arguments: argparse.Namespace) -> None:
             if value is not None:
                 raise UsageError(f"{flag} {value}: is for --calibrate FILE, which fits thresholds to labelled data")
         return
+    for flag, given in (("--training-data", arguments.training_data), ("--per-class", arguments.per_class)):
+        if given:
+            raise UsageError(f"{flag}: is for measuring, and --calibrate fits: measure its file with --triples then")
     name = arguments.relations
     if name.partition(":")[0] == CATALOGUE or name.endswith(".json"):
         raise UsageError(
@@ -105,15 +108,26 @@ def check_calibration_flags(arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _open_job(
-    arguments: argparse.Namespace, relations: RelationSet, texts: Sequence[LabelledSentence]
+    arguments: argparse.Namespace,
+    relations: RelationSet,
+    texts: Sequence[LabelledSentence],
+    recalibrates: bool = False,
 ) -> Iterator[Job]:
     with closing(load_annotator(arguments.spacy_model)) as annotator:
         if relations.type_lines:
             given = {mention.type for text in texts for mention in text.mentions if mention.type is not None}
             check_types(relations, understood_types(annotator.labels | given))
         scorer = load_scorer(arguments.model, arguments.device, arguments.threads)
+        if recalibrates and relations.calibration and relations.calibration.model != scorer.contract.fingerprint:
+            relations = _uncalibrated(relations)
         rules = make_rules(relations, scorer.contract, arguments.threshold, arguments.max_relations)
         yield Job(RecordSettings(), annotator, scorer, relations, rules, arguments.max_mentions)
+
+
+def _uncalibrated(relations: RelationSet) -> RelationSet:
+    """Return relations without a calibration, and without thresholds: those are on its scores."""
+    plain = tuple(replace(relation, threshold=None) for relation in relations)
+    return replace(relations, relations=plain, calibration=None)
 
 
 def _measure(

@@ -148,6 +148,16 @@ def test_calibration_writes_a_file_that_says_what_the_labels_say(capsys: pytest.
     assert new["calibration_error"] < old["calibration_error"]
 
 
+def test_a_file_that_was_calibrated_for_another_model_can_be_fitted_again(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = calibrated(capsys)
+    old = Path("new.yaml").read_text().replace("f" * 32, "0123")
+    Path("relations.yaml").write_text(old)
+    assert "its scores are those of the model '0123'" in refused(capsys, "--triples", "--data", "data.jsonl")
+    again = calibrated(capsys)
+    assert {**again, "date": None} == {**plain, "date": None}
+    assert Path("new.yaml").read_text() == old.replace("0123", "f" * 32)
+
+
 def test_a_target_precision_that_can_be_met(capsys: pytest.CaptureFixture[str]) -> None:
     loose, strict = calibrated(capsys, "--target-precision", "0.5"), calibrated(capsys, "--target-precision", "0.85")
     assert loose["cut"] < strict["cut"]  # type: ignore[operator]
@@ -197,6 +207,10 @@ def test_what_a_person_sees_of_a_calibration(capsys: pytest.CaptureFixture[str])
         (
             ["--calibrate", "data.jsonl", "-o", "n.yaml", "--target-precision", "0.9", "--threshold", "0.5"],
             "--target-precision chooses the thresholds, and so does --threshold: give one of them",
+        ),
+        (
+            ["--calibrate", "data.jsonl", "-o", "n.yaml", "--per-class"],
+            "--per-class: is for measuring, and --calibrate",
         ),
         (["--calibrate", "few.jsonl", "-o", "n.yaml"], "1 right and 1 wrong candidates are too few to fit anything to"),
     ],
