@@ -206,14 +206,8 @@ class EncoderInputs:
 def encoder_inputs(
     rows: Sequence[TokenRow], pad_id: int, multiple_of: int = 1, max_tokens: int | None = None
 ) -> EncoderInputs:
-    """Pad rows to the longest and number their mentions and pairs through.
-
-    The width is rounded up to ``multiple_of``, but not beyond the ``max_tokens`` that an encoder has positions for.
-    """
-    longest = max(len(row.ids) for row in rows)
-    width = -(-longest // multiple_of) * multiple_of
-    if max_tokens is not None:
-        width = max(longest, min(width, max_tokens))
+    """Pad rows to the `padded_width` of the longest and number their mentions and pairs through."""
+    width = padded_width(max(len(row.ids) for row in rows), multiple_of, max_tokens)
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     attention_mask = np.zeros((len(rows), width), dtype=np.int64)
     mentions: list[tuple[int, int, int]] = []
@@ -230,3 +224,9 @@ def encoder_inputs(
         np.asarray(mentions, dtype=np.int64).reshape(-1, 3),
         np.asarray(pairs, dtype=np.int64).reshape(-1, 2),
     )
+
+
+def padded_width(length: int, multiple_of: int, max_tokens: int | None) -> int:
+    """Round a number of tokens up, but not beyond the ``max_tokens`` that an encoder has positions for."""
+    width = -(-length // multiple_of) * multiple_of
+    return width if max_tokens is None else max(length, min(width, max_tokens))

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zsre.relations.examples import Mention
+
+#: Single or double precision.
+Float = TypeVar("Float", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,15 @@ class PairVectors:
     no_tokens: int = 0
     cut_sentences: int = 0
 
-    def similarities(self, relation_vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def similarities(self, relation_vectors: NDArray[Float]) -> NDArray[Float]:
         """Return the head, tail and context parts of each pair's similarity to each relation.
 
-        ``relation_vectors`` is (R, 3, D), as `scale_blocks` gives it. The result is (P, R, 3), and its
-        sum over the last axis is f(X, p) of eq. 26.
+        ``relation_vectors`` is (R, 3, D), as `scale_blocks` gives it, and its precision is that of the result. That
+        is (P, R, 3), and its sum over the last axis is f(X, p) of eq. 26.
         """
+        precision = relation_vectors.dtype
         return score_parts(
-            self.mentions.astype(np.float32), self.contexts.astype(np.float32), self.pairs, relation_vectors
+            self.mentions.astype(precision), self.contexts.astype(precision), self.pairs, relation_vectors
         )
 
 
@@ -72,13 +77,13 @@ def scale_blocks(
 
 
 def score_parts(
-    mentions: NDArray[np.float32],
-    contexts: NDArray[np.float32],
+    mentions: NDArray[Float],
+    contexts: NDArray[Float],
     pairs: NDArray[np.int64],
-    relation_vectors: NDArray[np.float32],
-) -> NDArray[np.float32]:
+    relation_vectors: NDArray[Float],
+) -> NDArray[Float]:
     """Return (P, R, 3) similarity parts; a mention is multiplied once, however many pairs it stands in."""
-    parts = np.empty((len(pairs), len(relation_vectors), 3), dtype=np.float32)
+    parts = np.empty((len(pairs), len(relation_vectors), 3), dtype=relation_vectors.dtype)
     parts[:, :, 0] = (mentions @ relation_vectors[:, 0].T)[pairs[:, 0]]
     parts[:, :, 1] = (mentions @ relation_vectors[:, 1].T)[pairs[:, 1]]
     parts[:, :, 2] = contexts @ relation_vectors[:, 2].T

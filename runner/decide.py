@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from zsre.relations.vectors import PairVectors
 #: The types of a pair's head and tail.
 Types = tuple[str | None, str | None]
 DECIMALS: Final = 4
+#: More than rounding, of a score or a similarity, and single precision can make up.
+_SLACK: Final = 1.5 * 10**-DECIMALS
 #: Similarity parts held at a time; 4 million are 16 MB. It bounds memory whatever the number of relations.
 _CHUNK_PARTS: Final = 4_000_000
 
@@ -147,11 +149,26 @@ class TypeMask:
         return entity_type if known else ""
 
 
+@dataclass(frozen=True, slots=True)
+class PairTypes:
+    """The types of head and tail of P pairs: those that occur, and which of them each pair has, (P,)."""
+
+    distinct: tuple[Types, ...]
+    which: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, types: Iterable[Types]) -> PairTypes:
+        """Number the types of pairs through."""
+        numbers: dict[Types, int] = {}
+        which = [numbers.setdefault(own, len(numbers)) for own in types]
+        return cls(tuple(numbers), np.asarray(which, dtype=np.int64))
+
+
 def decide(
     vectors: PairVectors,
     relation_vectors: NDArray[np.float32],
     mask: TypeMask,
-    types: Sequence[Types],
+    types: PairTypes,
     ends: NDArray[np.int64],
     rules: Rules,
 ) -> Decisions:
@@ -168,41 +185,51 @@ def scored(
     vectors: PairVectors,
     relation_vectors: NDArray[np.float32],
     allowed: Callable[[Sequence[Types]], NDArray[np.bool_]],
-    types: Sequence[Types],
+    types: PairTypes,
     rules: Rules,
 ) -> Decisions:
-    """Return every relation at or above its threshold among those ``allowed``, (P, R) for the types of P pairs."""
-    per_pair = max(1, 3 * len(relation_vectors))
-    found = [
-        score_pairs(
-            chunk.similarities(relation_vectors), allowed([types[pair] for pair in chunk.kept]), chunk.kept, rules
-        )
-        for chunk in _chunks(vectors, max(1, _CHUNK_PARTS // per_pair))
-    ]
-    return _joined(found)
+    """Return every relation at or above its threshold among those ``allowed``, by pair and order in the file.
+
+    ``allowed`` gives (U, R) for U pairs of types. Pairs that may have the same relations are multiplied with these
+    alone. That happens in single precision; what comes near a threshold is worked out again in double, since the last
+    bits of a single-precision product depend on what else is in it.
+    """
+    near = _near(rules)
+    found = []
+    for columns, rows in _alike(allowed(types.distinct), types.which[vectors.kept]):
+        own_relations = relation_vectors if len(columns) == len(relation_vectors) else relation_vectors[columns]
+        for chunk in _chunks(vectors, rows, max(1, _CHUNK_PARTS // (3 * len(columns)))):
+            close = np.flatnonzero((chunk.similarities(own_relations).sum(axis=2) >= near[columns]).any(axis=1))
+            if len(close):
+                likely = _taken(chunk, close)
+                exact = likely.similarities(own_relations.astype(np.float64))
+                found.append(score_pairs(exact, likely.kept, columns, rules))
+    joined = _joined(found)
+    return joined.take(np.lexsort((joined.relation, joined.pair)))
 
 
 def score_pairs(
-    parts: NDArray[np.float32], allowed: NDArray[np.bool_], pairs: NDArray[np.int64], rules: Rules
+    parts: NDArray[np.floating[Any]], pairs: NDArray[np.int64], relations: NDArray[np.int64], rules: Rules
 ) -> Decisions:
-    """Return every allowed relation at or above its threshold.
+    """Return every relation at or above its threshold.
 
-    ``parts`` is (P, R, 3), ``allowed`` (P, R) and ``pairs`` (P,) the numbers that the pairs go by.
+    ``parts`` is (P, C, 3) for the C relations that all of these pairs may have; ``pairs`` (P,) and ``relations`` (C,)
+    are the numbers that they go by.
     """
     similarity = _rounded(parts.sum(axis=2, dtype=np.float64))
     score = _rounded(rules.calibration.probability(similarity.astype(np.float32)))
-    row, relation = np.nonzero(allowed & (score >= rules.thresholds))
-    chosen = similarity[row, relation]
-    ends = _rounded(parts[row, relation, :2].astype(np.float64))
+    row, column = np.nonzero(score >= rules.thresholds[relations])
+    chosen = similarity[row, column]
+    ends = _rounded(parts[row, column, :2].astype(np.float64))
     # The difference, not the context's own rounding, so that the three parts sum to the similarity.
     context = _rounded(chosen - ends.sum(axis=1))
     return Decisions(
         pair=pairs[row],
-        relation=relation.astype(np.int64),
-        score=score[row, relation],
+        relation=relations[column],
+        score=score[row, column],
         similarity=chosen,
         parts=np.column_stack([ends, context]),
-        margin=_margins(np.where(allowed, similarity, -np.inf), row, relation),
+        margin=_margins(similarity, row, column),
     )
 
 
@@ -248,30 +275,60 @@ def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return rounded
 
 
-def _margins(masked: NDArray[np.float64], row: NDArray[np.int64], relation: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how far each chosen (row, relation) lies above the best other relation of its row."""
+def _margins(similarity: NDArray[np.float64], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how far each chosen (row, column) lies above the best other column of its row."""
     if not len(row):
         return np.zeros(0)
-    rows = np.arange(len(masked))
-    best = masked.argmax(axis=1)
-    without = masked.copy()
+    rows = np.arange(len(similarity))
+    best = similarity.argmax(axis=1)
+    without = similarity.copy()
     without[rows, best] = -np.inf
-    others = np.where(relation == best[row], without.max(axis=1)[row], masked[rows, best][row])
-    margins = _rounded(masked[row, relation] - others)
+    others = np.where(column == best[row], without.max(axis=1)[row], similarity[rows, best][row])
+    margins = _rounded(similarity[row, column] - others)
     return np.where(np.isfinite(others), margins, np.nan)
 
 
-def _chunks(vectors: PairVectors, size: int) -> Iterator[PairVectors]:
-    for start in range(0, len(vectors.pairs), size):
-        pairs = vectors.pairs[start : start + size]
-        used, places = np.unique(pairs, return_inverse=True)
-        yield replace(
-            vectors,
-            mentions=vectors.mentions[used],
-            contexts=vectors.contexts[start : start + size],
-            pairs=places.reshape(pairs.shape).astype(np.int64),
-            kept=vectors.kept[start : start + size],
-        )
+def _near(rules: Rules) -> NDArray[np.float64]:
+    """Return (R,): the similarity below which no rounding takes a relation to its threshold."""
+    slope, intercept = rules.calibration.slope, rules.calibration.intercept
+    if slope <= 0:
+        return np.full(len(rules.thresholds), -np.inf)
+    least = np.clip(rules.thresholds - _SLACK, 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        logits = np.log(least) - np.log1p(-least)
+    near: NDArray[np.float64] = (logits - intercept) / slope - _SLACK
+    return near
+
+
+def _alike(
+    allowed: NDArray[np.bool_], which: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield groups of pairs that may have the same relations: these relations, and the pairs' positions."""
+    numbers: dict[bytes, int] = {}
+    group = np.asarray([numbers.setdefault(row.tobytes(), len(numbers)) for row in allowed], dtype=np.int64)
+    own = group[which]
+    for number, row in enumerate(numbers):
+        columns = np.flatnonzero(np.frombuffer(row, dtype=np.bool_))
+        positions = np.flatnonzero(own == number)
+        if len(columns) and len(positions):
+            yield columns, positions
+
+
+def _chunks(vectors: PairVectors, rows: NDArray[np.int64], size: int) -> Iterator[PairVectors]:
+    for start in range(0, len(rows), size):
+        yield _taken(vectors, rows[start : start + size])
+
+
+def _taken(vectors: PairVectors, rows: NDArray[np.int64]) -> PairVectors:
+    """Return some of the pairs, with their mentions alone."""
+    used, places = np.unique(vectors.pairs[rows], return_inverse=True)
+    return replace(
+        vectors,
+        mentions=vectors.mentions[used],
+        contexts=vectors.contexts[rows],
+        pairs=places.reshape(-1, 2).astype(np.int64),
+        kept=vectors.kept[rows],
+    )
 
 
 def _joined(found: Sequence[Decisions]) -> Decisions:

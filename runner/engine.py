@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, TOKENIZER_KE
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
-from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, prepare_tokenizer, token_rows
+from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, padded_width, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
 from zsre.runner.session import Device, choose_device, open_session, session_metadata
 
@@ -49,7 +50,7 @@ class Engine:
         self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
-        """Encode all pairs of the sentences; each row of tokens is encoded once, rows of like length together."""
+        """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
         settings = self.contract.tokens
         found = token_rows(sentences, self._tokenizer, settings)
         width = self.contract.dimension
@@ -94,15 +95,22 @@ class Engine:
         return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
 
     def _batches(self, rows: Sequence[TokenRow]) -> Iterator[list[TokenRow]]:
-        batch: list[TokenRow] = []
-        for row in sorted(rows, key=lambda row: len(row.ids)):
-            width = -(-len(row.ids) // LENGTH_STEP) * LENGTH_STEP
-            if batch and (len(batch) + 1) * width > self._batch_tokens:
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
+        """Yield rows of one padded width at a time, shortest first, never one alone.
+
+        Then what a CPU makes of a row doesn't depend, to the last bit, on which others it came with: a width of its own
+        or a batch of one would have its sums added up in another order.
+        """
+        settings = self.contract.tokens
+
+        def width(row: TokenRow) -> int:
+            return padded_width(len(row.ids), LENGTH_STEP, settings.max_tokens)
+
+        for padded, group in groupby(sorted(rows, key=width), key=width):
+            most = max(2, self._batch_tokens // padded)
+            alike = list(group)
+            for begin in range(0, len(alike), most):
+                batch = alike[begin : begin + most]
+                yield batch if len(batch) > 1 else [*batch, replace(batch[0], mentions=(), pairs=(), pair_positions=())]
 
     def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         encodings = self._relation_tokenizer.encode_batch(list(texts))

@@ -17,7 +17,7 @@ from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Decisions, Rules, TypeMask, Types, decide
+from zsre.runner.decide import Decisions, PairTypes, Rules, TypeMask, decide
 from zsre.runner.entities import Annotator, Document, Sentence
 from zsre.runner.output import OutputDirectory
 from zsre.runner.pairing import pair_mentions
@@ -119,10 +119,10 @@ class Batch:
     vectors: PairVectors
     pairs: Sequence[tuple[Candidate, tuple[int, int]]]
 
-    def types(self) -> list[Types]:
+    def types(self) -> PairTypes:
         """Return the types of head and tail of every pair."""
-        mentions = [(candidate.pairs.mentions, pair) for candidate, pair in self.pairs]
-        return [(own[head].type, own[tail].type) for own, (head, tail) in mentions]
+        mentions = ((candidate.pairs.mentions, pair) for candidate, pair in self.pairs)
+        return PairTypes.of((own[head].type, own[tail].type) for own, (head, tail) in mentions)
 
     def ends(self) -> NDArray[np.int64]:
         """Return (P, 2): head and tail of every pair, numbered through the mentions of the candidates."""

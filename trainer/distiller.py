@@ -1,9 +1,9 @@
 """The bidirectional semantic distiller (section 3.4): what to remove from a context, and what to select for it.
 
-Shape suffixes: S rows, T tokens, M mentions, P pairs, D width.
+Shape suffixes: S rows, T tokens, M mentions, P pairs, K places for the pairs of a row, D width.
 
-Everything that depends on a row alone is computed once for the row. A pair attends over its row through one
-matrix product with all rows' states, whose foreign tokens have weight zero, so no token state is copied per pair.
+Everything that depends on a row alone is computed once for the row. The pairs of a row attend over it in one matrix
+product, so no token state is copied per pair, and nothing of another row enters a pair's sums, not even their order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 GaussianReading = Literal["position", "value"]
 EPSILON = 1e-6
+ROOM_STEP = 8
 
 
 class ReverseGradient(torch.autograd.Function):
@@ -109,14 +110,30 @@ class GaussianAdaptiveSelector(nn.Module):
 
         ``queries_PD`` is ĥ; ``row_P`` the row of each pair.
         """
-        rows, tokens, width = states_STD.shape
         keys_STD, values_STD = self.key(states_STD), self.value(states_STD)
         gaussian_STG = self.gaussian(keys_STD, mask_ST)
-        logits_PN = self.query(queries_PD) @ keys_STD.reshape(rows * tokens, width).T * width**-0.5
-        own_PST = (row_P[:, None] == torch.arange(rows, device=row_P.device))[:, :, None] & mask_ST[None]
-        weights_PN = logits_PN.masked_fill(~own_PST.flatten(1), float("-inf")).softmax(-1)
+        place_P, room = places_in_rows(row_P, len(states_STD))
+        # K is room for the pairs of any row: what is left of it attends from zeros, whose results nobody reads.
+        queries_SKD = states_STD.new_zeros(len(states_STD), room, states_STD.shape[-1])
+        queries_SKD = queries_SKD.index_put((row_P, place_P), self.query(queries_PD))
+        logits_SKT = queries_SKD @ keys_STD.transpose(1, 2) * states_STD.shape[-1] ** -0.5
+        weights_SKT = logits_SKT.masked_fill(~mask_ST[:, None], float("-inf")).softmax(-1)
         # The product of two distributions sums to about 1/n: renormalise by its own sum (eq. 21).
-        weighted_ND = (values_STD * gaussian_STG).reshape(rows * tokens, width)
-        sums = weights_PN @ gaussian_STG.reshape(rows * tokens, -1)
-        selected: Tensor = (weights_PN @ weighted_ND) / sums.clamp_min(EPSILON)
-        return selected
+        sums_SKG = weights_SKT @ gaussian_STG
+        selected_SKD: Tensor = weights_SKT @ (values_STD * gaussian_STG) / sums_SKG.clamp_min(EPSILON)
+        return selected_SKD[row_P, place_P]
+
+
+def places_in_rows(row_P: Tensor, rows: int) -> tuple[Tensor, int]:
+    """Return each pair's place among the pairs of its row, counted from 0, and room for the most that a row has.
+
+    The room is a multiple of `ROOM_STEP`: a product of one row takes another way through a CPU than one of many, and
+    adds up in another order, so that a pair's vector would depend on how many pairs others have.
+    """
+    own_PS = row_P[:, None] == torch.arange(rows, device=row_P.device)
+    place_P = own_PS.long().cumsum(0).gather(1, row_P[:, None])[:, 0] - 1
+    # Rounded up as a tensor, and not made an int: exporting follows the one and not the other.
+    rounded = (place_P.max() // ROOM_STEP + 1) * ROOM_STEP
+    room: int = rounded.item()  # type: ignore[assignment]
+    torch._check(room >= ROOM_STEP)  # type: ignore[no-untyped-call]
+    return place_P, room

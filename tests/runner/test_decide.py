@@ -13,7 +13,7 @@ from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.vectors import PairVectors
 from zsre.runner import decide as module
-from zsre.runner.decide import Decisions, Rules, TypeMask, decide, make_rules, score_pairs, swap_partners
+from zsre.runner.decide import Decisions, PairTypes, Rules, TypeMask, decide, make_rules, score_pairs, swap_partners
 
 #: Scores are σ(10 · similarity − 5): 0.5 at 0.5.
 CALIBRATION = Calibration(slope=10.0, intercept=-5.0, threshold=0.5)
@@ -46,7 +46,7 @@ def _decide(
     vectors, blocks = _vectors(np.asarray(similarities))
     rules = make_rules(relations, CONTRACT, threshold, most)
     given = types or [(None, None)] * len(similarities)
-    found = decide(vectors, blocks, TypeMask(relations), given, np.asarray(ends, dtype=np.int64), rules)
+    found = decide(vectors, blocks, TypeMask(relations), PairTypes.of(given), np.asarray(ends, dtype=np.int64), rules)
     return [(int(pair), relations.ids[relation]) for pair, relation in zip(found.pair, found.relation, strict=True)]
 
 
@@ -82,7 +82,7 @@ def test_types_mask_before_anything_is_chosen() -> None:
     typed = _relations("a", "b", "c", a=Relation("a", "a", "a", head=PLACES))
     vectors, blocks = _vectors(np.asarray([[0.875, 0.75, 0.5]]))
     rules = make_rules(typed, CONTRACT, None, 1)
-    found = decide(vectors, blocks, TypeMask(typed), [("PERSON", "GPE")], np.asarray([[0, 1]]), rules)
+    found = decide(vectors, blocks, TypeMask(typed), PairTypes.of([("PERSON", "GPE")]), np.asarray([[0, 1]]), rules)
     assert found.relation.tolist() == [1], "the place among one that a pair may have isn't lost to a masked relation"
     assert found.margin.tolist() == [0.25], "a masked relation is no runner-up"
 
@@ -140,7 +140,7 @@ def _scored(parts: list[list[list[float]]], threshold: float = 0.0) -> Decisions
     array = np.asarray(parts, dtype=np.float32)
     pairs, relations = array.shape[:2]
     rules = Rules(CALIBRATION, np.full(relations, threshold), (frozenset(),) * relations)
-    return score_pairs(array, np.ones((pairs, relations), dtype=np.bool_), np.arange(pairs), rules)
+    return score_pairs(array, np.arange(pairs), np.arange(relations), rules)
 
 
 def test_parts_sum_to_the_similarity_after_rounding() -> None:
@@ -161,7 +161,7 @@ def test_the_score_is_the_calibrated_probability() -> None:
 def test_a_score_on_the_threshold_counts_although_floats_are_inexact() -> None:
     below = Calibration(slope=1.0, intercept=math.log(0.7 / 0.3) - 1e-9)
     rules = Rules(below, np.asarray([0.7]), (frozenset(),))
-    found = score_pairs(np.zeros((1, 1, 3), dtype=np.float32), np.ones((1, 1), dtype=np.bool_), np.arange(1), rules)
+    found = score_pairs(np.zeros((1, 1, 3), dtype=np.float32), np.arange(1), np.arange(1), rules)
     assert found.score.tolist() == [0.7]
 
 
@@ -187,9 +187,9 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = make_rules(relations, CONTRACT, 0.02, 3)
     types: list[tuple[str | None, str | None]] = [("PERSON", "GPE")] * 60
     asked = np.repeat(ends, 2, axis=0)
-    whole = decide(vectors, blocks, TypeMask(relations), types, asked, rules)
+    whole = decide(vectors, blocks, TypeMask(relations), PairTypes.of(types), asked, rules)
     monkeypatch.setattr(module, "_CHUNK_PARTS", 15 * 4)
-    chunked = decide(vectors, blocks, TypeMask(relations), types, asked, rules)
+    chunked = decide(vectors, blocks, TypeMask(relations), PairTypes.of(types), asked, rules)
     assert len(whole) > 20
     for name in ("pair", "relation", "score", "similarity", "parts", "margin"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(chunked, name))
@@ -201,7 +201,9 @@ def test_pairs_that_were_not_encoded_keep_the_others_in_place() -> None:
     shifted = PairVectors(vectors.mentions, vectors.contexts, vectors.pairs, np.asarray([1, 3]), too_long=2)
     types: list[tuple[str | None, str | None]] = [("PERSON", "X"), ("GPE", "X"), ("GPE", "X"), ("PERSON", "X")]
     ends = np.asarray([[0, 1], [1, 0], [2, 3], [3, 2]])
-    found = decide(shifted, blocks, TypeMask(relations), types, ends, make_rules(relations, CONTRACT, None, 3))
+    found = decide(
+        shifted, blocks, TypeMask(relations), PairTypes.of(types), ends, make_rules(relations, CONTRACT, None, 3)
+    )
     assert found.pair.tolist() == [3]
 
 
@@ -215,7 +217,9 @@ def test_no_pairs_make_no_decisions() -> None:
     )
     rules = make_rules(relations, CONTRACT, None, 3)
     blocks = np.zeros((1, 3, 1), dtype=np.float32)
-    assert len(decide(empty, blocks, TypeMask(relations), [], np.zeros((0, 2), dtype=np.int64), rules)) == 0
+    assert (
+        len(decide(empty, blocks, TypeMask(relations), PairTypes.of([]), np.zeros((0, 2), dtype=np.int64), rules)) == 0
+    )
 
 
 def test_a_type_that_no_relation_names_fits_only_where_any_does() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -117,17 +118,38 @@ def test_vectors_are_in_the_order_of_the_pairs(engine: Engine) -> None:
     assert np.abs(together[:, None] - together[None]).sum((2, 3))[np.triu_indices(total, 1)].min() > 1e-4, "all differ"
 
 
-@pytest.mark.parametrize("tokens", [1, 40, 100, 100_000])
-def test_scores_do_not_depend_on_what_else_is_in_the_batch(
-    engine: Engine, tokens: int, monkeypatch: pytest.MonkeyPatch
+def test_only_rows_of_one_width_share_a_batch_and_none_is_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = similarities(engine, SENTENCES)
-    batches = with_budget(engine, tokens, monkeypatch)
-    assert similarities(engine, SENTENCES) == pytest.approx(expected, abs=1e-5)
-    assert sum(len(inputs.input_ids) for inputs in batches) == 5, "a sentence without pairs costs nothing"
-    for inputs in batches:
-        assert inputs.input_ids.size <= tokens or len(inputs.input_ids) == 1
-    assert len(batches) == {1: 5, 40: 3, 100: 2, 100_000: 1}[tokens]
+    # Two of the five with pairs are 8 tokens wide when padded, two 16 and one 24; the last goes with a copy.
+    for tokens, most in ((1, 2), (100_000, 3)):
+        batches = with_budget(engine, tokens, monkeypatch)
+        engine.encode(SENTENCES)
+        assert sum(len(np.unique(inputs.mentions[:, 0])) for inputs in batches) == 5, "one without pairs costs nothing"
+        assert all(2 <= len(inputs.input_ids) <= most for inputs in batches)
+        assert {inputs.input_ids.shape[1] for inputs in batches} == {8, 16}
+
+
+def test_a_vector_is_the_same_to_the_last_bit_whatever_else_is_in_the_batch(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = engine.encode(SENTENCES * 9)
+    for tokens in (1, 40, 100):
+        with_budget(engine, tokens, monkeypatch)
+        assert_same_pairs(engine.encode(SENTENCES * 9), together)
+    alone = [engine.encode([each]) for each in SENTENCES * 9]
+    few = [replace(each, pairs=each.pairs[::3]) for each in SENTENCES]
+    position = 0
+    for each, fewer, own in zip(SENTENCES * 9, few * 9, alone, strict=True):
+        whole = slice(position, position + len(each.pairs))
+        position = whole.stop
+        np.testing.assert_array_equal(own.contexts, together.contexts[whole])
+        np.testing.assert_array_equal(engine.encode([fewer]).contexts, own.contexts[::3])
+
+
+def assert_same_pairs(one: PairVectors, other: PairVectors) -> None:
+    np.testing.assert_array_equal(one.contexts, other.contexts)
+    np.testing.assert_array_equal(one.mentions[one.pairs], other.mentions[other.pairs])
 
 
 def test_padding_changes_nothing_in_full_precision(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
