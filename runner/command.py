@@ -25,8 +25,9 @@ from zsre.runner.counts import Counts, counted
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
-from zsre.runner.extract import Job, extract
+from zsre.runner.extract import extract
 from zsre.runner.flags import check_flags, check_least
+from zsre.runner.job import Job
 from zsre.runner.output import REJECTS_FILE, OutputDirectory, check_output, default_output, open_output
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings

@@ -22,8 +22,8 @@ from zsre.runner.calibrate import CrossValidated, Fitted, cross_validate, fit
 from zsre.runner.decide import make_rules
 from zsre.runner.entities import load_annotator
 from zsre.runner.evaluate import open_training, read_training, sentence_key, some
-from zsre.runner.extract import Job
 from zsre.runner.gold import decided_relations
+from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import load_scorer
 from zsre.runner.triple_eval import DEFAULT_ENTITIES, Measured, measure

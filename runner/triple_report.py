@@ -16,7 +16,7 @@ from zsre.relations.equivalents import Overlap
 from zsre.relations.metrics import Scores
 from zsre.relations.relation import RelationSet
 from zsre.runner.counts import counted
-from zsre.runner.extract import Job
+from zsre.runner.job import Job
 from zsre.runner.overlap_report import overlap_figures, overlap_lines, seen_mark
 from zsre.runner.scorer import Scorer
 from zsre.runner.tables import figures_table, percent, print_line

@@ -112,9 +112,9 @@ class GaussianAdaptiveSelector(nn.Module):
         """
         keys_STD, values_STD = self.key(states_STD), self.value(states_STD)
         gaussian_STG = self.gaussian(keys_STD, mask_ST)
-        place_P, room = places_in_rows(row_P, len(states_STD))
+        place_P, room = places_in_rows(row_P, states_STD.shape[0])
         # K is room for the pairs of any row: what is left of it attends from zeros, whose results nobody reads.
-        queries_SKD = states_STD.new_zeros(len(states_STD), room, states_STD.shape[-1])
+        queries_SKD = states_STD.new_zeros(states_STD.shape[0], room, states_STD.shape[-1])
         queries_SKD = queries_SKD.index_put((row_P, place_P), self.query(queries_PD))
         logits_SKT = queries_SKD @ keys_STD.transpose(1, 2) * states_STD.shape[-1] ** -0.5
         weights_SKT = logits_SKT.masked_fill(~mask_ST[:, None], float("-inf")).softmax(-1)

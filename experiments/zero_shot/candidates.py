@@ -18,10 +18,11 @@ from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation, RelationSet
 from zsre.relations.vectors import PairSentence, scale_blocks
+from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
 from zsre.runner.decide import make_rules
 from zsre.runner.entities import Annotator
-from zsre.runner.extract import Job, decide_batch, encoded_batches
+from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import Scorer
 from zsre.runner.triple_eval import Collector, Judges, labelled_documents, unruled

@@ -20,10 +20,11 @@ from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.relations_file import read_relations
 from zsre.relations.vectors import PairSentence
+from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
 from zsre.runner.decide import TypeMask, make_rules
 from zsre.runner.entities import Annotator
-from zsre.runner.extract import Job, decide_batch, encoded_batches
+from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import Scorer
 from zsre.runner.triple_eval import labelled_documents

@@ -18,8 +18,9 @@ from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.corpus import CutSettings, open_corpus
 from zsre.runner.decide import make_rules
 from zsre.runner.entities import Document, Sentence
-from zsre.runner.extract import Job, ShardResult, process_shard
+from zsre.runner.job import Job
 from zsre.runner.records import Record, RecordSettings
+from zsre.runner.stages import ShardResult, process_shard
 
 #: A sentence is about a relation if it holds the word that the relation's description holds.
 KEYWORDS = ("founded", "married", "born", "leads", "led")

@@ -19,9 +19,10 @@ from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.explain import Considered, ExplainedPair, Explanation, Verdict, explain
 from zsre.runner.explain_report import pair_objects
-from zsre.runner.extract import Job, process_shard
+from zsre.runner.job import Job
 from zsre.runner.pairing import LeftOut
 from zsre.runner.records import Record, RecordSettings, parse_line
+from zsre.runner.stages import process_shard
 from zsre.runner.triples import COLUMNS
 
 PEOPLE = Argument(("PERSON",))

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.runner.fakes import BORN_IN, FOUNDED_BY, SPOUSE, FakeEngine, jsonl, make_job, run_file
 from zsre.relations.relation import RelationSet
-from zsre.runner import extract as module
+from zsre.runner import batch as module
 from zsre.runner.corpus import CutSettings, RawLine, Shard, open_corpus
 from zsre.runner.counts import Counts
-from zsre.runner.extract import extract, process_shard
+from zsre.runner.extract import extract
 from zsre.runner.output import open_output
 from zsre.runner.records import RecordSettings
+from zsre.runner.stages import process_shard
 from zsre.runner.triples import METADATA_KEY
 
 DOCUMENTS = [

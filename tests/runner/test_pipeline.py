@@ -103,7 +103,7 @@ def test_a_folder_that_is_no_pipeline_is_named(tmp_path: Path) -> None:
 
 def test_torch_stays_out_although_it_is_installed() -> None:
     code = (
-        "import sys; from zsre.runner.pipeline import load_pipeline; from zsre.runner import extract, report; "
+        "import sys; from zsre.runner.pipeline import load_pipeline; from zsre.runner import extract, stages, report; "
         "load_pipeline(); print(sorted(name for name in sys.modules if name.split('.')[0] == 'torch'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,8 +6,8 @@ import pytest
 from tests.runner.fakes import RELATIONS, jsonl, make_job, run_file
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.runner.corpus import CutSettings
-from zsre.runner.extract import Job
 from zsre.runner.gold import decided_relations
+from zsre.runner.job import Job
 from zsre.runner.triple_eval import Entities, Measured, measure
 
 FOUNDED_BY, SPOUSE, BORN_IN = range(3)

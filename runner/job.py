@@ -1,0 +1,91 @@
+"""Everything that turns a corpus into triples, loaded and checked: the same for all shards of a run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from zsre.relations.relation import RelationSet
+from zsre.runner.decide import Rules, TypeMask
+from zsre.runner.entities import Annotator
+from zsre.runner.pairing import Admits
+from zsre.runner.records import RecordSettings
+from zsre.runner.scorer import Scorer
+from zsre.runner.triples import SCHEMA_VERSION, relations_fingerprint, triples_schema
+
+_PACKAGES: Final = ("zsre", "spacy", "onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a shard needs to become triples; the same for all shards of a run.
+
+    With ``all_types``, pairs are encoded whatever the types of their mentions, since their vectors are kept for other
+    relations; what is written is the same.
+    """
+
+    records: RecordSettings
+    annotator: Annotator
+    engine: Scorer
+    relations: RelationSet
+    rules: Rules
+    max_mentions: int = 40
+    all_types: bool = False
+
+    @cached_property
+    def relation_vectors(self) -> NDArray[np.float32]:
+        """Return the relations' vectors, (R, 3, D), encoded once."""
+        return self.engine.relation_vectors(self.relations)
+
+    @cached_property
+    def mask(self) -> TypeMask:
+        """Return which relations allow which types."""
+        return TypeMask(self.relations)
+
+    @property
+    def admits(self) -> Admits:
+        """Return what tells whether a pair of types is worth encoding."""
+        return (lambda head, tail: True) if self.all_types else self.mask.admits
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Return the output's schema, with the facts of the run in its metadata."""
+        return triples_schema(self.records.keep, self.facts)
+
+    @cached_property
+    def facts(self) -> dict[str, object]:
+        """Return what made these triples, for the metadata of every part and for ``run.json``."""
+        thresholds = zip(self.relations.ids, self.rules.thresholds.tolist(), strict=True)
+        contract, calibration = self.engine.contract, self.rules.calibration
+        return {
+            "schema": SCHEMA_VERSION,
+            "model": {
+                "name": contract.name,
+                "fingerprint": contract.fingerprint,
+                "pairing": contract.pairing,
+            },
+            "relations": relations_fingerprint(self.relations),
+            "thresholds": dict(thresholds),
+            "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
+            "max_relations": self.rules.max_relations,
+            "max_mentions": self.max_mentions,
+            "pipeline": self.annotator.name,
+            "versions": installed_versions(),
+        }
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the packages that can make a difference to a triple."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,322 @@
+"""A shard in, a table of triples out: read and pair, encode, decide. The stages overlap, across shards, too.
+
+What passes between them are windows: a few thousand sentences with their pairs, which never cross a shard. Within a
+window, rows are encoded by length; what comes out is in the order of the text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import chain, takewhile
+from threading import Event
+from typing import Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from zsre.relations.errors import DataError
+from zsre.runner.ahead import work_ahead
+from zsre.runner.batch import (
+    Batch,
+    Candidate,
+    EncodedPairs,
+    PairInText,
+    candidates_of,
+    count_encoded,
+    decide_batch,
+    encode,
+    windows,
+)
+from zsre.runner.corpus import Shard
+from zsre.runner.counts import Counts
+from zsre.runner.decide import Decisions
+from zsre.runner.entities import Document
+from zsre.runner.job import Job
+from zsre.runner.records import Record, Reject, parse_line
+from zsre.runner.triples import Triple, triple_id, triples_batch
+
+#: Windows that a stage may be ahead of the next one.
+_AHEAD: Final = 2
+
+#: Called as work gets done, with the bytes of input and the documents it came to.
+Advance = Callable[[int, int], None]
+
+
+def _nothing(size: int, documents: int) -> None:
+    """Take no note of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResult:
+    """What a shard came to."""
+
+    index: int
+    table: pa.Table
+    rejects: tuple[Reject, ...]
+    counts: Counts
+
+
+class PairSink(Protocol):
+    """Where the vectors of pairs are kept, shard by shard."""
+
+    def open(self, index: int) -> ShardSink:
+        """Begin a shard."""
+
+
+class ShardSink(Protocol):
+    """Where the vectors of one shard's pairs are kept."""
+
+    def add(self, batch: Batch) -> None:
+        """Keep a batch; they come in order."""
+
+    def commit(self, counts: Counts) -> None:
+        """Put the shard in its place: all of its batches were added."""
+
+    def close(self) -> None:
+        """Let go of what wasn't committed."""
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Work done since it was last told."""
+
+    size: int = 0
+    documents: int = 0
+
+    def add(self, size: int, documents: int) -> None:
+        self.size += size
+        self.documents += documents
+
+    def taken(self) -> _Progress:
+        """Return it, and begin anew."""
+        taken = _Progress(self.size, self.documents)
+        self.size = self.documents = 0
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    index: int
+    candidates: list[Candidate]
+    progress: _Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardEnd:
+    """All windows of a shard have gone by; ``counts`` has what was counted until they were encoded."""
+
+    index: int
+    rejects: tuple[Reject, ...]
+    counts: Counts
+    progress: _Progress
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is gathered while a shard is read."""
+
+    counts: Counts = field(default_factory=lambda: Counts(shards=1))
+    rejects: list[Reject] = field(default_factory=list)
+    progress: _Progress = field(default_factory=_Progress)
+
+
+def process_shard(shard: Shard, job: Job, advance: Advance = _nothing, sink: PairSink | None = None) -> ShardResult:
+    """Turn a shard into one table of triples, by document, sentence, head, tail and falling score.
+
+    It depends on the shard and the job alone, so that it can be done anywhere, and done again.
+    """
+    with closing(_Gathered(shard.index, job, sink)) as gathered:
+        for item in _paired([shard], job, Event()):
+            advance(item.progress.size, item.progress.documents)
+            if isinstance(item, _ShardEnd):
+                return gathered.finished(item)
+            gathered.add(encode(item.candidates, job.engine))
+    raise AssertionError("a shard has an end")
+
+
+def process_shards(
+    shards: Iterable[Shard], job: Job, advance: Advance = _nothing, sink: PairSink | None = None
+) -> Generator[ShardResult]:
+    """Do as `process_shard` does for one shard after the other, with reading, encoding and deciding overlapped.
+
+    Encoding stays in this thread, so that Ctrl-C, which is heard here, ends it between two batches.
+    """
+    unfinished: deque[_Gathered] = deque()
+    pending: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
+
+    def settled(most: int) -> Iterator[ShardResult]:
+        """Wait until at most so many decisions are pending; yield the shards that they finish."""
+        while len(pending) > most:
+            progress, future = pending.popleft()
+            result = future.result()
+            advance(progress.size, progress.documents)
+            if result is not None:
+                unfinished.popleft()
+                yield result
+
+    with ExitStack() as ending:
+        # In the end, from the last to the first: reading stops, deciding ends, and what is unfinished is let go.
+        ending.callback(_close_all, unfinished)
+        decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
+        paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, stopped), _AHEAD)))
+        begun = False
+        try:
+            for item in paired:
+                if not begun:
+                    unfinished.append(_Gathered(item.index, job, sink))
+                gathered = unfinished[-1]
+                begun = not isinstance(item, _ShardEnd)
+                if isinstance(item, _ShardEnd):
+                    pending.append((item.progress, decider.submit(gathered.finished, item)))
+                else:
+                    batch = encode(item.candidates, job.engine)
+                    pending.append((item.progress, decider.submit(gathered.add, batch)))
+                yield from settled(_AHEAD)
+        except (DataError, KeyboardInterrupt):
+            # Shards that came before are still worth having, and all but decided on.
+            yield from settled(0)
+            raise
+        yield from settled(0)
+
+
+def _close_all(unfinished: Iterable[_Gathered]) -> None:
+    for gathered in unfinished:
+        gathered.close()
+
+
+def _paired(shards: Iterable[Shard], job: Job, stopped: Event) -> Generator[_Window | _ShardEnd]:
+    """Read shards, find sentences and mentions, and pair them."""
+    for shard in shards:
+        reading = _Reading()
+        documents = _tracked(job.annotator.annotate(_records(shard, job, reading)), reading)
+        going_on = takewhile(lambda document: not stopped.is_set(), documents)
+        candidates = chain.from_iterable(candidates_of(document, job, reading.counts) for document in going_on)
+        for window in windows(candidates):
+            yield _Window(shard.index, window, reading.progress.taken())
+        if stopped.is_set():
+            return
+        yield _ShardEnd(shard.index, tuple(reading.rejects), reading.counts, reading.progress.taken())
+
+
+class _Gathered:
+    """The triples of a shard, as its windows come, and its vectors, if they are kept."""
+
+    def __init__(self, index: int, job: Job, sink: PairSink | None) -> None:
+        self._job = job
+        self._sink = None if sink is None else sink.open(index)
+        self._triples = TripleTable(job)
+        self._counts = Counts()
+
+    def add(self, batch: Batch) -> None:
+        """Decide on a batch."""
+        count_encoded(batch, self._job, self._counts)
+        self._triples.add(batch)
+        if self._sink is not None:
+            self._sink.add(batch)
+
+    def finished(self, end: _ShardEnd) -> ShardResult:
+        """Return what the shard came to, its vectors in place."""
+        counts = end.counts
+        counts.add(self._counts)
+        if self._sink is not None:
+            self._sink.commit(counts)
+        self._triples.count(counts)
+        return ShardResult(end.index, self._triples.table(), end.rejects, counts)
+
+    def close(self) -> None:
+        """Let go of vectors that were not put in place."""
+        if self._sink is not None:
+            self._sink.close()
+
+
+class TripleTable:
+    """The triples of one shard, batch by batch."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._facts: set[str] = set()
+        self._rows: list[pa.RecordBatch] = []
+
+    def add(self, pairs: EncodedPairs) -> None:
+        """Decide on pairs and add what is to be written of them."""
+        decisions = decide_batch(pairs, self._job, self._job.rules)
+        triples = [
+            _triple(pairs.in_text(pair), self._job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())
+        ]
+        self._facts.update(triple.triple_id for triple in triples)
+        self._rows.append(triples_batch(triples, self._job.schema))
+
+    def table(self) -> pa.Table:
+        """Return the triples in the order in which they came."""
+        return pa.Table.from_batches(self._rows, schema=self._job.schema)
+
+    def count(self, counts: Counts) -> None:
+        """Add triples and distinct facts to counts."""
+        counts.triples += sum(len(rows) for rows in self._rows)
+        counts.facts += len(self._facts)
+
+
+def _records(shard: Shard, job: Job, reading: _Reading) -> list[Record]:
+    """Read the records of a shard; note its rejects and blank lines."""
+    records: list[Record] = []
+    counts = reading.counts
+    for line in shard.lines():
+        counts.lines += 1
+        match parse_line(line, shard.file, job.records):
+            case Record() as record:
+                records.append(record)
+                continue
+            case Reject() as reject:
+                reading.rejects.append(reject)
+                counts.rejects[reject.reason.value] += 1
+            case None:
+                counts.blank_lines += 1
+        reading.progress.add(line.size, 0)
+    counts.repeated_ids = len(records) - len({record.id for record in records})
+    return records
+
+
+def _tracked(documents: Iterable[Document], reading: _Reading) -> Iterator[Document]:
+    counts = reading.counts
+    for document in documents:
+        counts.documents += 1
+        counts.given_entities += document.record.entities is not None
+        counts.sentences += len(document.sentences)
+        counts.crossing_mentions += document.crossing
+        counts.mentions += document.crossing + sum(len(sentence.mentions) for sentence in document.sentences)
+        reading.progress.add(document.record.size, 1)
+        yield document
+
+
+def _triple(pair: PairInText, job: Job, decisions: Decisions, row: int) -> Triple:
+    relation = job.relations.relations[int(decisions.relation[row])]
+    head, tail = pair.named(pair.head), pair.named(pair.tail)
+    margin = float(decisions.margin[row])
+    return Triple(
+        triple_id=triple_id(pair.doc_id, relation.id, head, tail, relation.symmetric),
+        doc_id=pair.doc_id,
+        sent_start=pair.sent_start,
+        sent_end=pair.sent_end,
+        sentence=pair.sentence,
+        head=head,
+        head_type=pair.head.type,
+        head_start=pair.head.start,
+        head_end=pair.head.end,
+        relation_id=relation.id,
+        relation=relation.name,
+        tail=tail,
+        tail_type=pair.tail.type,
+        tail_start=pair.tail.start,
+        tail_end=pair.tail.end,
+        score=float(decisions.score[row]),
+        similarity=float(decisions.similarity[row]),
+        similarity_head=float(decisions.parts[row, 0]),
+        similarity_tail=float(decisions.parts[row, 1]),
+        similarity_context=float(decisions.parts[row, 2]),
+        margin=None if np.isnan(margin) else margin,
+        kept=pair.kept,
+    )
