@@ -14,7 +14,7 @@ from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions, PairTypes, Rules, decide
 from zsre.runner.entities import Document, Sentence
-from zsre.runner.job import Job
+from zsre.runner.job import Decider, Job
 from zsre.runner.pairing import pair_mentions
 from zsre.runner.records import Record
 from zsre.runner.scorer import Scorer
@@ -165,20 +165,19 @@ def encoded_batches(documents: Iterable[Document], job: Job, counts: Counts) -> 
     """Pair and encode what documents hold, and count what is left out on the way."""
     for window in windows(chain.from_iterable(candidates_of(document, job, counts) for document in documents)):
         batch = encode(window, job.engine)
-        count_encoded(batch, job, counts)
+        count_unread(batch.vectors, counts)
+        count_scored(batch, job, counts)
         yield batch
 
 
-def count_encoded(batch: Batch, job: Job, counts: Counts) -> None:
-    """Count the pairs of a batch by what became of them."""
-    vectors = batch.vectors
+def count_unread(vectors: PairVectors, counts: Counts) -> None:
+    """Count what the model could not read."""
     counts.long_pairs += vectors.too_long
     counts.tokenless_pairs += vectors.no_tokens
     counts.cut_sentences += vectors.cut_sentences
-    count_scored(batch, job, counts)
 
 
-def count_scored(pairs: EncodedPairs, job: Job, counts: Counts) -> None:
+def count_scored(pairs: EncodedPairs, job: Decider, counts: Counts) -> None:
     """Count the encoded pairs that some relation allows, and those that none does."""
     types = pairs.types()
     allowed: NDArray[np.bool_] = job.mask.rows(types.distinct)
@@ -187,6 +186,6 @@ def count_scored(pairs: EncodedPairs, job: Job, counts: Counts) -> None:
     counts.unfitting_pairs += int((~fitting).sum())
 
 
-def decide_batch(pairs: EncodedPairs, job: Job, rules: Rules) -> Decisions:
+def decide_batch(pairs: EncodedPairs, job: Decider, rules: Rules) -> Decisions:
     """Decide on a batch by the rules, which need not be the job's own."""
     return decide(pairs.vectors, job.relation_vectors, job.mask, pairs.types(), pairs.ends(), rules)

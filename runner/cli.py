@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from zsre.relations.errors import ZsreError
@@ -53,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cut, fields = CutSettings(), RecordSettings()
     add = parser.add_argument
-    add("corpus", help="JSONL file, plain or gzip, one document a line; - for standard input")
+    add("corpus", help="JSONL file, plain or gzip, one document a line; - for standard input; or kept vectors")
     add_flags(parser, "--relations")
     add("-o", "--output", metavar="DIR", help="where triples go (default: NAME.triples)")
     add("--overwrite", action="store_true", help="replace the files of an earlier run in that directory")
@@ -63,6 +64,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--id-field", metavar="NAME", help="field with the id (default: id, or else the line number)")
     add("--keep", default="", metavar="A,B", help="fields to pass through as columns")
     add_flags(parser, "--threshold", "--max-relations", "--max-mentions")
+    add("--save-pairs", type=Path, metavar="DIR", help="keep the vectors there, to extract from with other relations")
+    add("--save-precision", choices=("float16", "int8"), default="float16", help="how they are kept (default: float16)")
+    add("--save-fitting", action="store_true", help="keep only pairs whose types today's relations allow")
     add("--max-line-bytes", type=int, default=cut.max_line_bytes, metavar="N", help="longer lines are rejected")
     add("--max-text-chars", type=int, default=fields.max_text_chars, metavar="N", help="longer texts are rejected")
     add("--shard-lines", type=int, default=cut.shard_lines, metavar="N", help="lines for one part file (default: 5000)")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 
 @dataclass
@@ -54,6 +56,11 @@ class Counts:
         for name in (entry.name for entry in fields(self)):
             mine, theirs = getattr(self, name), getattr(other, name)
             setattr(self, name, mine | theirs if isinstance(mine, set) else mine + theirs)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Counts:
+        """Return what `to_dict` gave."""
+        return cls(**{**values, "rejects": Counter(values["rejects"]), "types_seen": set(values["types_seen"])})
 
     def to_dict(self) -> dict[str, object]:
         """Return the figures for ``run.json``."""

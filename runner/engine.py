@@ -36,17 +36,55 @@ class Half:
     tokenizer: Tokenizer
 
 
-class Engine:
-    """A pair of exported files, ready to encode; use `load_engine` to make one."""
+class RelationEngine:
+    """The relation half of a model; use `load_relation_engine` to make one."""
 
-    def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
+    def __init__(self, contract: Contract, relations: Half, device: str) -> None:
         self.contract = contract
         self.device = device
-        self._sentences, self._relations = sentences.session, relations.session
-        self._tokenizer = prepare_tokenizer(sentences.tokenizer)
+        self._relations = relations.session
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
+
+    def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
+        """Return the scaled blocks (R, 3, D) of relations: head, tail, context."""
+        texts = [relation_texts(relation) for relation in relations]
+        flat = [part for text in texts for part in (text.head, text.tail, text.description)]
+        unique = list(dict.fromkeys(flat))
+        vectors = dict(zip(unique, self._encode_texts(unique), strict=True))
+        blocks = np.stack([vectors[text] for text in flat]).reshape(len(texts), 3, -1)
+        return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
+
+    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts with others of the same length alone, never one alone: their vectors must not depend on others.
+
+        See `Engine._batches`; vectors that were kept meet relations in other files.
+        """
+        encodings = self._relation_tokenizer.encode_batch(list(texts))
+        vectors = np.empty((len(texts), self.contract.dimension), dtype=np.float32)
+
+        def length(index: int) -> int:
+            return len(encodings[index].ids)
+
+        for width, group in groupby(sorted(range(len(texts)), key=length), key=length):
+            alike = list(group)
+            for begin in range(0, len(alike), RELATION_BATCH):
+                chosen = alike[begin : begin + RELATION_BATCH]
+                batch = chosen if len(chosen) > 1 else chosen * 2
+                input_ids = np.asarray([encodings[index].ids for index in batch], dtype=np.int64).reshape(-1, width)
+                feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
+                vectors[batch] = self._relations.run(["vectors"], feeds)[0]
+        return vectors
+
+
+class Engine(RelationEngine):
+    """A pair of exported files, ready to encode; use `load_engine` to make one."""
+
+    def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
+        super().__init__(contract, relations, device)
+        self._sentences = sentences.session
+        self._tokenizer = prepare_tokenizer(sentences.tokenizer)
         self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
@@ -85,15 +123,6 @@ class Engine:
         mentions, contexts = self._sentences.run(["mention_vectors", "context_vectors"], feeds)
         return mentions, contexts
 
-    def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
-        """Return the scaled blocks (R, 3, D) of relations: head, tail, context."""
-        texts = [relation_texts(relation) for relation in relations]
-        flat = [part for text in texts for part in (text.head, text.tail, text.description)]
-        unique = list(dict.fromkeys(flat))
-        vectors = dict(zip(unique, self._encode_texts(unique), strict=True))
-        blocks = np.stack([vectors[text] for text in flat]).reshape(len(texts), 3, -1)
-        return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
-
     def _batches(self, rows: Sequence[TokenRow]) -> Iterator[list[TokenRow]]:
         """Yield rows of one padded width at a time, shortest first, never one alone.
 
@@ -112,23 +141,6 @@ class Engine:
                 batch = alike[begin : begin + most]
                 yield batch if len(batch) > 1 else [*batch, replace(batch[0], mentions=(), pairs=(), pair_positions=())]
 
-    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        encodings = self._relation_tokenizer.encode_batch(list(texts))
-        order = sorted(range(len(texts)), key=lambda index: len(encodings[index].ids))
-        vectors = np.empty((len(texts), self.contract.dimension), dtype=np.float32)
-        for begin in range(0, len(order), RELATION_BATCH):
-            chosen = order[begin : begin + RELATION_BATCH]
-            width = max(len(encodings[index].ids) for index in chosen)
-            input_ids = np.zeros((len(chosen), width), dtype=np.int64)
-            attention_mask = np.zeros_like(input_ids)
-            for place, index in enumerate(chosen):
-                ids = encodings[index].ids
-                input_ids[place, : len(ids)] = ids
-                attention_mask[place, : len(ids)] = 1
-            feeds = {"input_ids": input_ids, "attention_mask": attention_mask}
-            vectors[chosen] = self._relations.run(["vectors"], feeds)[0]
-        return vectors
-
 
 def load_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> Engine:
     """Open an exported model, or the one that ships if ``model`` is None.
@@ -139,14 +151,28 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     path = model or shipped_model()
     chosen = choose_device(device)
     sentences, contract = _open_half(path, SENTENCES_ROLE, chosen, threads)
-    beside = relations_path(path)
-    if not beside.is_file():
-        raise ModelError(f"{path}: {beside.name} is missing beside it; a model is both files, so copy both")
-    relations, other = _open_half(beside, RELATIONS_ROLE, chosen, threads)
+    relations, other = _open_relations(path, chosen, threads)
     if other.fingerprint != contract.fingerprint:
+        beside = relations_path(path)
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    used = "CUDA" if "CUDAExecutionProvider" in sentences.session.get_providers() else "CPU"
-    return Engine(contract, sentences, relations, used)
+    return Engine(contract, sentences, relations, _used_device(sentences))
+
+
+def load_relation_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> RelationEngine:
+    """Open the relation half of an exported model alone, with the same errors as `load_engine`."""
+    relations, contract = _open_relations(model or shipped_model(), choose_device(device), threads)
+    return RelationEngine(contract, relations, _used_device(relations))
+
+
+def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[Half, Contract]:
+    beside = relations_path(model)
+    if not beside.is_file():
+        raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
+    return _open_half(beside, RELATIONS_ROLE, device, threads)
+
+
+def _used_device(half: Half) -> str:
+    return "CUDA" if "CUDAExecutionProvider" in half.session.get_providers() else "CPU"
 
 
 def relations_path(model: Path) -> Path:

@@ -9,7 +9,7 @@ from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
 from zsre.runner.job import Job
 from zsre.runner.output import OutputDirectory
-from zsre.runner.stages import Advance, PairSink, process_shards
+from zsre.runner.stages import Advance, PairSink, ShardResult, process_shards
 
 
 def extract(
@@ -22,7 +22,12 @@ def extract(
 ) -> None:
     """Process shards, each into a part file, and add what happened to ``totals``."""
     with closing(process_shards(shards, job, advance, sink)) as results:
-        for result in results:
-            output.add_rejects(result.rejects)
-            output.write_part(result.index, result.table)
-            totals.add(result.counts)
+        write_results(results, output, totals)
+
+
+def write_results(results: Iterable[ShardResult], output: OutputDirectory, totals: Counts) -> None:
+    """Write each shard's rejects and triples, and add up what was counted."""
+    for result in results:
+        output.add_rejects(result.rejects)
+        output.write_part(result.index, result.table)
+        totals.add(result.counts)

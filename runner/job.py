@@ -16,27 +16,29 @@ from zsre.runner.decide import Rules, TypeMask
 from zsre.runner.entities import Annotator
 from zsre.runner.pairing import Admits
 from zsre.runner.records import RecordSettings
-from zsre.runner.scorer import Scorer
+from zsre.runner.scorer import RelationScorer, Scorer
 from zsre.runner.triples import SCHEMA_VERSION, relations_fingerprint, triples_schema
 
 _PACKAGES: Final = ("zsre", "spacy", "onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy", "pyarrow")
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything that a shard needs to become triples; the same for all shards of a run.
+class Decider:
+    """What decides on vectors, wherever they come from: a model's relation side, relations and rules."""
 
-    With ``all_types``, pairs are encoded whatever the types of their mentions, since their vectors are kept for other
-    relations; what is written is the same.
-    """
-
-    records: RecordSettings
-    annotator: Annotator
-    engine: Scorer
+    engine: RelationScorer
     relations: RelationSet
     rules: Rules
-    max_mentions: int = 40
-    all_types: bool = False
+    max_mentions: int
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Return the fields that are passed through."""
+        raise NotImplementedError
+
+    @property
+    def pipeline(self) -> str:
+        """Return what found sentences and entities."""
+        raise NotImplementedError
 
     @cached_property
     def relation_vectors(self) -> NDArray[np.float32]:
@@ -48,15 +50,10 @@ class Job:
         """Return which relations allow which types."""
         return TypeMask(self.relations)
 
-    @property
-    def admits(self) -> Admits:
-        """Return what tells whether a pair of types is worth encoding."""
-        return (lambda head, tail: True) if self.all_types else self.mask.admits
-
     @cached_property
     def schema(self) -> pa.Schema:
         """Return the output's schema, with the facts of the run in its metadata."""
-        return triples_schema(self.records.keep, self.facts)
+        return triples_schema(self.keep, self.facts)
 
     @cached_property
     def facts(self) -> dict[str, object]:
@@ -75,9 +72,41 @@ class Job:
             "calibration": {"slope": calibration.slope, "intercept": calibration.intercept},
             "max_relations": self.rules.max_relations,
             "max_mentions": self.max_mentions,
-            "pipeline": self.annotator.name,
+            "pipeline": self.pipeline,
             "versions": installed_versions(),
         }
+
+
+@dataclass(frozen=True)
+class Job(Decider):
+    """Everything that a shard of text needs to become triples; the same for all shards of a run.
+
+    With ``all_types``, pairs are encoded whatever the types of their mentions, since their vectors are kept for other
+    relations; what is written is the same.
+    """
+
+    records: RecordSettings
+    annotator: Annotator
+    engine: Scorer
+    relations: RelationSet
+    rules: Rules
+    max_mentions: int = 40
+    all_types: bool = False
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Return the fields that are passed through."""
+        return self.records.keep
+
+    @property
+    def pipeline(self) -> str:
+        """Return what finds sentences and entities."""
+        return self.annotator.name
+
+    @property
+    def admits(self) -> Admits:
+        """Return what tells whether a pair of types is worth encoding."""
+        return (lambda head, tail: True) if self.all_types else self.mask.admits
 
 
 def installed_versions() -> dict[str, str]:

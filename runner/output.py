@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from zsre.relations.errors import OutputError
 from zsre.runner.counts import counted
+from zsre.runner.files import TEMPORARY_SUFFIX, replace_file, write_all
 from zsre.runner.records import Reject
 
 RUN_FILE, REJECTS_FILE = "run.json", "rejects.jsonl"
 _PART_PATTERN: Final = "part-*.parquet"
-_TEMPORARY_SUFFIX: Final = ".tmp"
 
 
 def default_output(corpus: str) -> Path:
@@ -77,25 +77,14 @@ class OutputDirectory:
         """Remove the files of an earlier run, its ``run.json`` last, and nothing else."""
         for path in sorted(self.path.glob(_PART_PATTERN)):
             path.unlink()
-        for path in self.path.glob(f".*{_TEMPORARY_SUFFIX}"):
+        for path in self.path.glob(f".*{TEMPORARY_SUFFIX}"):
             path.unlink()
         for name in (REJECTS_FILE, RUN_FILE):
             (self.path / name).unlink(missing_ok=True)
 
     def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        temporary = path.with_name(f".{path.name}{_TEMPORARY_SUFFIX}")
         with self._reporting(path):
-            try:
-                with temporary.open("wb") as file:
-                    write(file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-                _flush_directory(self.path)
-            except BaseException:
-                with suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-                raise
+            replace_file(path, write)
 
     @contextmanager
     def _reporting(self, path: Path) -> Iterator[None]:
@@ -145,13 +134,6 @@ def check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: holds {held}; give another directory with -o, or replace it with --overwrite")
 
 
-def write_all(file: BinaryIO, content: bytes) -> None:
-    """Write everything, also where a single write may stop short, as an unbuffered one does on a full disk."""
-    view = memoryview(content)
-    while view:
-        view = view[file.write(view) :]
-
-
 def _run_of(path: Path) -> tuple[str, int | None] | None:
     """Return status and number of documents from a directory's ``run.json``, or ``None`` for anything not ours.
 
@@ -166,14 +148,3 @@ def _run_of(path: Path) -> tuple[str, int | None] | None:
         return None
     counts = run.get("counts")
     return status, counts.get("documents") if isinstance(counts, dict) else None
-
-
-def _flush_directory(path: Path) -> None:
-    """Make a rename last through a power cut, where the system allows it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

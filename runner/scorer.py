@@ -19,8 +19,8 @@ from zsre.runner.engine import load_engine
 SCORERS = "zsre.scorers"
 
 
-class Scorer(Protocol):
-    """A loaded model: it turns sentences and relations into vectors whose dot product is a similarity."""
+class RelationScorer(Protocol):
+    """The half of a loaded model that turns relations into vectors."""
 
     @property
     def contract(self) -> Contract:
@@ -32,12 +32,16 @@ class Scorer(Protocol):
         """Return what it runs on, in a word."""
         ...
 
-    def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
-        """Return the vectors of all pairs of the sentences."""
-        ...
-
     def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
         """Return the blocks (R, 3, D), normalised and scaled."""
+        ...
+
+
+class Scorer(RelationScorer, Protocol):
+    """A loaded model: it turns sentences and relations into vectors whose dot product is a similarity."""
+
+    def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
+        """Return the vectors of all pairs of the sentences."""
         ...
 
 

@@ -26,7 +26,8 @@ from zsre.runner.batch import (
     EncodedPairs,
     PairInText,
     candidates_of,
-    count_encoded,
+    count_scored,
+    count_unread,
     decide_batch,
     encode,
     windows,
@@ -35,7 +36,7 @@ from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions
 from zsre.runner.entities import Document
-from zsre.runner.job import Job
+from zsre.runner.job import Decider, Job
 from zsre.runner.records import Record, Reject, parse_line
 from zsre.runner.triples import Triple, triple_id, triples_batch
 
@@ -206,26 +207,23 @@ class _Gathered:
     """The triples of a shard, as its windows come, and its vectors, if they are kept."""
 
     def __init__(self, index: int, job: Job, sink: PairSink | None) -> None:
-        self._job = job
         self._sink = None if sink is None else sink.open(index)
         self._triples = TripleTable(job)
-        self._counts = Counts()
+        self._unread = Counts()
 
     def add(self, batch: Batch) -> None:
         """Decide on a batch."""
-        count_encoded(batch, self._job, self._counts)
+        count_unread(batch.vectors, self._unread)
         self._triples.add(batch)
         if self._sink is not None:
             self._sink.add(batch)
 
     def finished(self, end: _ShardEnd) -> ShardResult:
         """Return what the shard came to, its vectors in place."""
-        counts = end.counts
-        counts.add(self._counts)
+        end.counts.add(self._unread)
         if self._sink is not None:
-            self._sink.commit(counts)
-        self._triples.count(counts)
-        return ShardResult(end.index, self._triples.table(), end.rejects, counts)
+            self._sink.commit(end.counts)
+        return self._triples.result(end.index, end.rejects, end.counts)
 
     def close(self) -> None:
         """Let go of vectors that were not put in place."""
@@ -236,13 +234,15 @@ class _Gathered:
 class TripleTable:
     """The triples of one shard, batch by batch."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Decider) -> None:
         self._job = job
+        self._counts = Counts()
         self._facts: set[str] = set()
         self._rows: list[pa.RecordBatch] = []
 
     def add(self, pairs: EncodedPairs) -> None:
         """Decide on pairs and add what is to be written of them."""
+        count_scored(pairs, self._job, self._counts)
         decisions = decide_batch(pairs, self._job, self._job.rules)
         triples = [
             _triple(pairs.in_text(pair), self._job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())
@@ -250,14 +250,12 @@ class TripleTable:
         self._facts.update(triple.triple_id for triple in triples)
         self._rows.append(triples_batch(triples, self._job.schema))
 
-    def table(self) -> pa.Table:
-        """Return the triples in the order in which they came."""
-        return pa.Table.from_batches(self._rows, schema=self._job.schema)
-
-    def count(self, counts: Counts) -> None:
-        """Add triples and distinct facts to counts."""
+    def result(self, index: int, rejects: tuple[Reject, ...], counts: Counts) -> ShardResult:
+        """Return the triples in the order in which they came, their numbers added to what was counted before."""
+        counts.add(self._counts)
         counts.triples += sum(len(rows) for rows in self._rows)
         counts.facts += len(self._facts)
+        return ShardResult(index, pa.Table.from_batches(self._rows, schema=self._job.schema), rejects, counts)
 
 
 def _records(shard: Shard, job: Job, reading: _Reading) -> list[Record]:
@@ -292,7 +290,7 @@ def _tracked(documents: Iterable[Document], reading: _Reading) -> Iterator[Docum
         yield document
 
 
-def _triple(pair: PairInText, job: Job, decisions: Decisions, row: int) -> Triple:
+def _triple(pair: PairInText, job: Decider, decisions: Decisions, row: int) -> Triple:
     relation = job.relations.relations[int(decisions.relation[row])]
     head, tail = pair.named(pair.head), pair.named(pair.tail)
     margin = float(decisions.margin[row])

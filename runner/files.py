@@ -1,0 +1,56 @@
+"""Files that appear under their names only when they are complete and on the disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+TEMPORARY_SUFFIX: Final = ".tmp"
+
+
+def temporary_path(path: Path) -> Path:
+    """Return the name that a file goes by until it is complete."""
+    return path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+
+
+def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file beside its place, and put it there once it is on the disk; raise OSError if that can't be done."""
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+        put_in_place(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def put_in_place(path: Path) -> None:
+    """Flush a file that was written under its temporary name to the disk, and rename it."""
+    temporary = temporary_path(path)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    flush_directory(path.parent)
+
+
+def write_all(file: BinaryIO, content: bytes) -> None:
+    """Write everything, also where a single write may stop short, as an unbuffered one does on a full disk."""
+    view = memoryview(content)
+    while view:
+        view = view[file.write(view) :]
+
+
+def flush_directory(path: Path) -> None:
+    """Make a rename last through a power cut, where the system allows it."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

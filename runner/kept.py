@@ -1,0 +1,246 @@
+"""Vectors kept on disk, so that other relations need neither spaCy nor the encoder again.
+
+A directory with a marker file, ``vectors.json``, and two Parquet files for each shard. ``mentions-*`` has a row for
+each mention that stands in an encoded pair: where it stands, what a triple says of it, and its vector. ``pairs-*`` has
+a row for each ordered pair: the rows of its head and tail among the mentions, and its context vector. Their row groups
+are the windows that were encoded together, so that a reader holds one of them at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zsre.relations.errors import DataError, OutputError
+from zsre.relations.relation import RelationSet
+from zsre.runner.batch import Batch
+from zsre.runner.counts import Counts
+from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temporary_path, write_all
+from zsre.runner.job import Job
+from zsre.runner.kept_tables import REPEATING, KeptWindow, mentions_schema, pairs_schema, window_tables
+
+MARKER: Final = "vectors.json"
+KEPT_VERSION: Final = 1
+_COUNTS_KEY: Final = "zsre.counts"
+
+#: The types that relations allow at head and tail, each combination once.
+AllowedTypes = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFacts:
+    """What the marker says: whose vectors these are, and of which pairs.
+
+    ``types`` lists the types that the run's relations allow, if only such pairs were kept; ``None`` means all pairs.
+    ``keep`` are the fields passed through. ``shards`` is ``None`` until the run has finished.
+    """
+
+    model: str
+    fingerprint: str
+    dimension: int
+    precision: str
+    pipeline: str
+    corpus: str
+    keep: tuple[str, ...]
+    max_mentions: int
+    types: AllowedTypes | None
+    shards: int | None = None
+    version: int = KEPT_VERSION
+
+
+def kept_facts(job: Job, corpus: str, precision: str) -> KeptFacts:
+    """Return what a job's vectors are."""
+    contract = job.engine.contract
+    return KeptFacts(
+        model=contract.name,
+        fingerprint=contract.fingerprint,
+        dimension=contract.dimension,
+        precision=precision,
+        pipeline=job.pipeline,
+        corpus=corpus,
+        keep=job.keep,
+        max_mentions=job.max_mentions,
+        types=None if job.all_types else allowed_types(job.relations),
+    )
+
+
+def allowed_types(relations: RelationSet) -> AllowedTypes:
+    """Return the types of head and tail that relations name."""
+    return tuple(sorted({(tuple(own.head.types), tuple(own.tail.types)) for own in relations}))
+
+
+def is_kept(path: Path) -> bool:
+    """Tell whether a path is a directory of vectors."""
+    return (path / MARKER).is_file()
+
+
+def mentions_path(directory: Path, index: int) -> Path:
+    """Return the name of a shard's mentions."""
+    return directory / f"mentions-{index:05d}.parquet"
+
+
+def pairs_path(directory: Path, index: int) -> Path:
+    """Return the name of a shard's pairs."""
+    return directory / f"pairs-{index:05d}.parquet"
+
+
+class KeptDirectory:
+    """A directory that one run keeps its vectors in; made by `open_kept`."""
+
+    def __init__(self, path: Path, facts: KeptFacts) -> None:
+        self.path, self.facts = path, facts
+
+    def open(self, index: int) -> KeptShard:
+        """Begin a shard."""
+        return KeptShard(self.path, self.facts, index)
+
+    def finish(self, shards: int) -> None:
+        """Write down that all shards are there."""
+        _write_marker(self.path, replace(self.facts, shards=shards))
+
+
+def open_kept(path: Path, facts: KeptFacts, overwrite: bool) -> KeptDirectory:
+    """Make a directory ready for vectors; raise OutputError if it holds anything that may not be replaced."""
+    check_kept_target(path, overwrite)
+    with _writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        for pattern in ("mentions-*.parquet", "pairs-*.parquet", f".*{TEMPORARY_SUFFIX}"):
+            for old in path.glob(pattern):
+                old.unlink()
+        _write_marker(path, facts)
+    return KeptDirectory(path, facts)
+
+
+def check_kept_target(path: Path, overwrite: bool) -> None:
+    """Raise OutputError unless vectors may go to this directory; change nothing."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir():
+        raise OutputError(f"--save-pairs {path}: is not a directory; name another one")
+    if not is_kept(path):
+        raise OutputError(f"--save-pairs {path}: holds files but no vectors of zsre; name an empty or new directory")
+    if not overwrite:
+        raise OutputError(f"--save-pairs {path}: holds vectors; name another directory, or replace them: --overwrite")
+
+
+class KeptShard:
+    """The two files of a shard, under temporary names until they are complete."""
+
+    def __init__(self, directory: Path, facts: KeptFacts, index: int) -> None:
+        self._paths = mentions_path(directory, index), pairs_path(directory, index)
+        self._schemas = (
+            mentions_schema(facts.dimension, facts.precision, facts.keep),
+            pairs_schema(facts.dimension, facts.precision),
+        )
+        self._mentions = self._sentences = 0
+        self._writers: list[pq.ParquetWriter] = []
+        with self._dropped_on_error():
+            for path, schema in zip(self._paths, self._schemas, strict=True):
+                # No dictionary of vectors: it would be built only to be thrown away.
+                texts = [field.name for field in schema if pa.types.is_string(field.type)]
+                temporary = temporary_path(path)
+                self._writers.append(pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=texts))
+
+    def add(self, batch: Batch) -> None:
+        """Keep a window: one row group in each file."""
+        if not len(batch.vectors.pairs):
+            return
+        window = window_tables(batch, self._schemas, self._mentions, self._sentences)
+        self._mentions += len(window.mentions)
+        self._sentences += window.sentences
+        with self._dropped_on_error():
+            for writer, table in zip(self._writers, (window.mentions, window.pairs), strict=True):
+                writer.write_table(table, row_group_size=len(table))
+
+    def commit(self, counts: Counts) -> None:
+        """Put both files in place, the mentions first; the pairs hold the shard's counts."""
+        with self._dropped_on_error():
+            self._writers[1].add_key_value_metadata({_COUNTS_KEY: json.dumps(counts.to_dict())})
+            for writer, path in zip(self._writers, self._paths, strict=True):
+                writer.close()
+                put_in_place(path)
+
+    def close(self) -> None:
+        """Remove what isn't in place."""
+        for writer in self._writers:
+            with suppress(OSError):
+                writer.close()
+        for path in self._paths:
+            with suppress(OSError):
+                temporary_path(path).unlink(missing_ok=True)
+
+    @contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        try:
+            with _writing(self._paths[0].parent):
+                yield
+        except BaseException:
+            self.close()
+            raise
+
+
+def read_marker(path: Path) -> KeptFacts:
+    """Return what a directory's marker says; raise DataError for one that can't be read or isn't finished."""
+    try:
+        fields = json.loads((path / MARKER).read_text("utf-8"))
+        version = fields["version"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path / MARKER}: cannot be read ({error}); save the vectors again") from error
+    if version != KEPT_VERSION:
+        raise DataError(f"{path}: vectors of version {version}, and this zsre reads {KEPT_VERSION}: save them again")
+    try:
+        facts = KeptFacts(**{**fields, "keep": tuple(fields["keep"]), "types": _types(fields["types"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path / MARKER}: is damaged ({error}); save the vectors again") from error
+    if facts.shards is None:
+        raise DataError(f"{path}: the run that saved these vectors did not finish; save them again")
+    return facts
+
+
+def read_shard(path: Path, index: int) -> tuple[Counts, Iterator[KeptWindow]]:
+    """Return what was counted of a shard, and its windows, one held at a time; raise DataError for a damaged one."""
+    try:
+        pairs = pq.ParquetFile(pairs_path(path, index))
+        mentions = pq.ParquetFile(mentions_path(path, index), read_dictionary=list(REPEATING))
+        counts = Counts.from_dict(json.loads(pairs.metadata.metadata[_COUNTS_KEY.encode()]))
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{pairs_path(path, index)}: cannot be read ({error}); save the vectors again") from error
+    if mentions.num_row_groups != pairs.num_row_groups:
+        raise DataError(f"{mentions_path(path, index)}: belongs to other pairs; save the vectors again")
+    return counts, _windows(mentions, pairs)
+
+
+def _windows(mentions: pq.ParquetFile, pairs: pq.ParquetFile) -> Iterator[KeptWindow]:
+    first = 0
+    with mentions, pairs:
+        for group in range(pairs.num_row_groups):
+            own = mentions.read_row_group(group)
+            yield KeptWindow(own, pairs.read_row_group(group), first)
+            first += len(own)
+
+
+def _types(given: Any) -> AllowedTypes | None:
+    return None if given is None else tuple((tuple(head), tuple(tail)) for head, tail in given)
+
+
+def _write_marker(path: Path, facts: KeptFacts) -> None:
+    content = (json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n").encode()
+    with _writing(path):
+        replace_file(path / MARKER, lambda file: write_all(file, content))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: vectors cannot be written: {error.strerror or error}; mend that, then run again with --overwrite"
+        ) from error

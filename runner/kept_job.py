@@ -1,0 +1,87 @@
+"""Triples from kept vectors: neither spaCy nor the encoder is needed, only the model's relation half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from zsre.relations.errors import DataError
+from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
+from zsre.runner.decide import Rules, TypeMask
+from zsre.runner.job import Decider
+from zsre.runner.kept import AllowedTypes, KeptFacts, read_shard
+from zsre.runner.scorer import RelationScorer
+from zsre.runner.stages import ShardResult, TripleTable
+
+
+@dataclass(frozen=True)
+class KeptJob(Decider):
+    """Everything that a shard of kept vectors needs to become triples."""
+
+    kept: KeptFacts
+    engine: RelationScorer
+    relations: RelationSet
+    rules: Rules
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Return the fields that were passed through."""
+        return self.kept.keep
+
+    @property
+    def pipeline(self) -> str:
+        """Return what found sentences and entities."""
+        return self.kept.pipeline
+
+    @property
+    def max_mentions(self) -> int:  # type: ignore[override]
+        """Return the number of mentions beyond which pairs were left out."""
+        return self.kept.max_mentions
+
+
+def check_usable(path: Path, facts: KeptFacts, scorer: RelationScorer, relations: RelationSet) -> None:
+    """Raise DataError if the vectors are another model's, or if relations allow pairs that were not kept."""
+    contract = scorer.contract
+    if contract.fingerprint != facts.fingerprint:
+        raise DataError(
+            f"{path}: vectors of the model '{facts.fingerprint}' ({facts.model}), and this is "
+            f"'{contract.fingerprint}' ({contract.name}): give that model with --model, or save the vectors again"
+        )
+    missing = None if facts.types is None else unkept(facts.types, relations)
+    if missing is not None:
+        relation, head, tail = missing
+        raise DataError(
+            f"{path}: holds only pairs whose types the relations of its run allow, and '{relation.name}' also needs "
+            f"{head or 'untyped'} to {tail or 'untyped'}: save the vectors again without --save-fitting"
+        )
+
+
+def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | None, str | None] | None:
+    """Return a relation that allows types of head and tail that were not kept, and such types."""
+    before = TypeMask(
+        RelationSet(tuple(Relation(str(n), "", "", Argument(h), Argument(t)) for n, (h, t) in enumerate(kept)))
+    )
+    named = {name for types in kept for end in types for name in end}
+    named.update(name for own in relations for name in (*own.head.types, *own.tail.types))
+    # An entity may also have a type that nobody names, or none.
+    universe: list[str | None] = [*sorted(named.union(BROAD_TYPES)), "any other type", None]
+    for relation in relations:
+        for head, tail in product(universe, universe):
+            if relation.allows(head, tail) and not before.admits(head, tail):
+                return relation, head, tail
+    return None
+
+
+def kept_results(path: Path, job: KeptJob) -> Iterator[ShardResult]:
+    """Decide on one shard after the other."""
+    assert job.kept.shards is not None
+    for index in range(job.kept.shards):
+        counts, windows = read_shard(path, index)
+        counts.types_seen.clear()
+        triples = TripleTable(job)
+        for window in windows:
+            counts.types_seen.update(job.mask.named(window.mention_types()))
+            triples.add(window)
+        yield triples.result(index, (), counts)

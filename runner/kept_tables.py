@@ -1,0 +1,193 @@
+"""Kept vectors as tables: how encoded pairs become rows, and rows become encoded pairs again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from zsre.relations.vectors import PairVectors
+from zsre.runner.batch import Batch, NamedEnd, PairInText
+from zsre.runner.decide import PairTypes
+
+PRECISIONS: Final = ("float16", "int8")
+_SENTENCE: Final = (
+    pa.field("doc_id", pa.string(), nullable=False),
+    pa.field("sentence_number", pa.int32(), nullable=False),
+    pa.field("sent_start", pa.int64(), nullable=False),
+    pa.field("sent_end", pa.int64(), nullable=False),
+    pa.field("sentence", pa.string(), nullable=False),
+)
+_MENTION: Final = (
+    pa.field("type", pa.string()),
+    pa.field("start", pa.int64(), nullable=False),
+    pa.field("end", pa.int64(), nullable=False),
+)
+_ENDS: Final = (pa.field("head", pa.int64(), nullable=False), pa.field("tail", pa.int64(), nullable=False))
+#: Columns of text that repeats from row to row.
+REPEATING: Final = ("doc_id", "sentence", "type")
+_KEPT_PREFIX: Final = "kept_"
+_INT8_LIMIT: Final = 127
+
+
+def mentions_schema(dimension: int, precision: str, keep: Sequence[str]) -> pa.Schema:
+    """Return the columns of mentions; fields passed through are called ``kept_`` and their name."""
+    kept = [pa.field(_KEPT_PREFIX + name, pa.string()) for name in keep]
+    return pa.schema([*_SENTENCE, *_MENTION, *kept, *_vector_fields(dimension, precision)])
+
+
+def pairs_schema(dimension: int, precision: str) -> pa.Schema:
+    """Return the columns of pairs; ``head`` and ``tail`` are rows of the mentions' file, counted from 0."""
+    return pa.schema([*_ENDS, *_vector_fields(dimension, precision)])
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTables:
+    """The rows of a window; ``sentences`` is how many it has."""
+
+    mentions: pa.Table
+    pairs: pa.Table
+    sentences: int
+
+
+def window_tables(batch: Batch, schemas: tuple[pa.Schema, pa.Schema], mentions: int, sentences: int) -> WindowTables:
+    """Turn a batch into rows, after so many mentions and sentences of the same shard."""
+    vectors = batch.vectors
+    places = _mention_places(batch)
+    columns: list[list[object]] = [[] for _ in range(len(_SENTENCE) + len(_MENTION))]
+    kept: list[tuple[str | None, ...]] = []
+    for candidate_number, mention in places.tolist():
+        candidate = batch.candidates[candidate_number]
+        record, sentence, named = candidate.record, candidate.sentence, candidate.named(mention)
+        own = (record.id, sentences + candidate_number, sentence.start, sentence.end, sentence.text)
+        for column, value in zip(columns, (*own, named.type, named.start, named.end), strict=True):
+            column.append(value)
+        kept.append(record.kept)
+    texts = [*columns, *([values[index] for values in kept] for index in range(_kept_count(schemas[0])))]
+    ends = [pa.array(vectors.pairs[:, end] + mentions) for end in (0, 1)]
+    return WindowTables(
+        _table([*texts, *_vector_columns(vectors.mentions, schemas[0])], schemas[0]),
+        _table([*ends, *_vector_columns(vectors.contexts, schemas[1])], schemas[1]),
+        len(batch.candidates),
+    )
+
+
+class KeptWindow:
+    """A window's pairs, read back; ``first_mention`` is the row of the mentions' file that its mentions begin at."""
+
+    def __init__(self, mentions: pa.Table, pairs: pa.Table, first_mention: int) -> None:
+        self._mentions = mentions
+        ends = np.column_stack([_numbers(pairs, "head"), _numbers(pairs, "tail")]) - first_mention
+        self._ends = ends.astype(np.int64)
+        self.vectors = PairVectors(
+            mentions=_vectors(mentions),
+            contexts=_vectors(pairs),
+            pairs=self._ends,
+            kept=np.arange(len(pairs)),
+        )
+
+    def types(self) -> PairTypes:
+        """Return the types of head and tail of every pair."""
+        names, codes = self._type_codes()
+        both = codes[self._ends[:, 0]] * len(names) + codes[self._ends[:, 1]]
+        distinct, which = np.unique(both, return_inverse=True)
+        types = [(names[code // len(names)], names[code % len(names)]) for code in distinct.tolist()]
+        return PairTypes(tuple(types), which.reshape(-1).astype(np.int64))
+
+    def mention_types(self) -> list[str | None]:
+        """Return the types that occur."""
+        return self._type_codes()[0]
+
+    def ends(self) -> NDArray[np.int64]:
+        """Return (P, 2): numbers that identify the mentions of every pair, and grow along the text.
+
+        A mention of a sentence that is seen through windows has several rows, and one number.
+        """
+        places = np.column_stack([_numbers(self._mentions, name) for name in ("sentence_number", "start", "end")])
+        _, numbers = np.unique(places, axis=0, return_inverse=True)
+        return numbers.reshape(-1).astype(np.int64)[self._ends]
+
+    def in_text(self, pair: int) -> PairInText:
+        """Return where a pair stands."""
+        head, tail = (self._row(int(end)) for end in self._ends[pair])
+        kept = tuple(head[name] for name in self._mentions.column_names if name.startswith(_KEPT_PREFIX))
+        ends = [NamedEnd(row["type"], row["start"], row["end"]) for row in (head, tail)]
+        return PairInText(head["doc_id"], kept, head["sent_start"], head["sent_end"], head["sentence"], *ends)
+
+    def _row(self, mention: int) -> dict[str, Any]:
+        return {
+            name: self._mentions.column(name)[mention].as_py()
+            for name in self._mentions.column_names
+            if name not in ("vector", "scale")
+        }
+
+    def _type_codes(self) -> tuple[list[str | None], NDArray[np.int64]]:
+        encoded = self._mentions.column("type").combine_chunks()
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = encoded.dictionary_encode()
+        names = [*encoded.dictionary.to_pylist(), None]
+        codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+        return names, codes.astype(np.int64)
+
+
+def _mention_places(batch: Batch) -> NDArray[np.int64]:
+    """Return (M, 2): for each row of the mentions' vectors, its candidate and its number among that one's mentions."""
+    owners = [number for number, candidate in enumerate(batch.candidates) for _ in candidate.pairs.pairs]
+    own = [pair for candidate in batch.candidates for pair in candidate.pairs.pairs]
+    kept, pairs = batch.vectors.kept, batch.vectors.pairs
+    places = np.zeros((len(batch.vectors.mentions), 2), dtype=np.int64)
+    candidate = np.asarray(owners, dtype=np.int64)[kept]
+    ends = np.asarray(own, dtype=np.int64).reshape(-1, 2)[kept]
+    for end in (0, 1):
+        places[pairs[:, end], 0] = candidate
+        places[pairs[:, end], 1] = ends[:, end]
+    return places
+
+
+def _vector_fields(dimension: int, precision: str) -> list[pa.Field]:
+    number = pa.float16() if precision == "float16" else pa.int8()
+    vector = pa.field("vector", pa.list_(pa.field("element", number, nullable=False), dimension), nullable=False)
+    # Whole numbers are multiplied by the scale of their row.
+    return [vector] if precision == "float16" else [vector, pa.field("scale", pa.float32(), nullable=False)]
+
+
+def _vector_columns(vectors: NDArray[np.float16], schema: pa.Schema) -> list[pa.Array]:
+    field = schema.field("vector")
+    if "scale" not in schema.names:
+        return [pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=field.type)]
+    exact = vectors.astype(np.float32)
+    scale = np.abs(exact).max(axis=1, initial=0.0) / _INT8_LIMIT
+    whole = np.rint(exact / np.maximum(scale, np.float32(1e-12))[:, None]).astype(np.int8)
+    return [
+        pa.FixedSizeListArray.from_arrays(pa.array(whole.reshape(-1)), type=field.type),
+        pa.array(scale.astype(np.float32)),
+    ]
+
+
+def _vectors(table: pa.Table) -> NDArray[np.float16]:
+    column = table.column("vector").combine_chunks()
+    width = table.schema.field("vector").type.list_size
+    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    if "scale" not in table.column_names:
+        return np.asarray(numbers, dtype=np.float16)
+    return np.asarray(numbers * table.column("scale").to_numpy()[:, None], dtype=np.float16)
+
+
+def _kept_count(schema: pa.Schema) -> int:
+    return sum(name.startswith(_KEPT_PREFIX) for name in schema.names)
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.int64]:
+    return np.asarray(table.column(name).to_numpy(), dtype=np.int64)
+
+
+def _table(columns: Sequence[object], schema: pa.Schema) -> pa.Table:
+    arrays = [
+        values if isinstance(values, pa.Array) else pa.array(values, type=field.type)
+        for values, field in zip(columns, schema, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)
