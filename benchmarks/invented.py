@@ -76,8 +76,8 @@ def relations(count: int, typed: bool) -> Iterator[dict[str, Any]]:
     assert 0 <= count <= MOST
     combinations = list(product(QUALITIES, ROLES, THINGS))
     for number in range(count):
-        # The stride shares no factor with the number of combinations, so that each comes up once.
-        quality, role, thing = combinations[number * 3331 % MOST]
+        # The stride shares no factor with the number of combinations, so that each comes up once, far from the last.
+        quality, role, thing = combinations[number * 6181 % MOST]
         relation: dict[str, Any] = {
             "id": f"R{number:05}",
             "name": f"{quality} {role}",
