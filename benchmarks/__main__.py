@@ -149,20 +149,22 @@ def measure(row: Row, rounds: int, settings: Settings, more: dict[str, Any]) -> 
             seconds = ", ".join(f"{title} {counts['seconds']:.1f} s" for title, counts in turns.items())
             logger.info("%s: round %d of %d: %s", row.name, number, rounds, seconds)
         facts = {runner.title: runner.facts for runner in runners}
-    check_pairs(row, done[-1])
+    check_same(row, done[-1])
     line = make_line(row, done, facts, **{**more, "command": more["command"].format(row.name)})
     ratio, span, _, target, met, _ = summary(row, more["variant"], line)
-    print(f"{row.name}: {ratio}" + (f" ({span})" if span else "") + (f", target {target}: {met}" if target else ""))
+    print(f"{row.name}: {row.inside}")
+    print(f"  {ratio}" + (f" ({span})" if span else "") + (f", target {target}: met: {met}" if target else ""))
     for title, party in line["parties"].items():
         print(f"  {title}: {with_unit(party['median'], line['unit'])}")
     return line
 
 
-def check_pairs(row: Row, turns: Mapping[str, Counts]) -> None:
-    """Warn of parties that are compared by pairs and don't score the same ones."""
-    each = {title: counts["pairs"] / counts["sentences"] for title, counts in turns.items() if "pairs" in counts}
-    if row.figure.name == "pairs" and len(set(each.values())) > 1:
-        logger.warning("%s: pairs a sentence are not the same: %s", row.name, each)
+def check_same(row: Row, turns: Mapping[str, Counts]) -> None:
+    """Warn of parties that should have done the same work, and haven't."""
+    if row.same:
+        each = {title: counts[row.same] / counts.get("passes", 1) for title, counts in turns.items()}
+        if len(set(each.values())) > 1:
+            logger.warning("%s: %s differ: %s", row.name, row.same, each)
 
 
 def chosen_rows(text: str | None) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import Places, main
+from benchmarks.__main__ import Places, check_same, main
 from benchmarks.plan import Command, Figure, Row, Worker
 from benchmarks.running import PartyError, Settings, WorkerRunner, job, open_runners, run_whole
 
@@ -147,6 +147,14 @@ def test_rows_are_listed_and_unknown_ones_refused(tmp_path: Path, capsys: pytest
     assert main(["run", "--rounds", "0"], places) == 2
 
 
+def test_work_that_is_not_the_same_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    row = Row("r", "a", "i", Figure("pairs", "pairs/s"), (), same="pairs")
+    check_same(row, {"one": {"pairs": 24.0, "passes": 2.0}, "two": {"pairs": 12.0, "passes": 1.0}})
+    assert not caplog.records
+    check_same(row, {"one": {"pairs": 24.0, "passes": 2.0}, "two": {"pairs": 24.0}})
+    assert "r: pairs differ: {'one': 12.0, 'two': 24.0}" in caplog.text
+
+
 def test_a_try_is_not_recorded(
     data_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,5 +165,5 @@ def test_a_try_is_not_recorded(
     places = Places(tmp_path / "data", tmp_path / "results")
     make_corpora(data_sets, places.data, lambda text: len(text.split()), Sizes())
     assert main(["run", "--rows", "start", "--rounds", "1", "--items", "2"], places) == 0
-    assert "start: " in capsys.readouterr().out
+    assert "target ≤ 5.00 s" in capsys.readouterr().out
     assert not places.results.exists()
