@@ -182,8 +182,9 @@ ROWS: Final = (
     ),
     Row(
         name="marked-dense",
-        against="the same on dense text",
-        inside="as above, on text with ten entities each, 90 pairs; where a sentence has fewer, its neighbours join it",
+        against="`marked` pairing on dense text",
+        inside="as `marked`, on text of Re-DocRED with ten entities given, 90 pairs; where a sentence has fewer, its "
+        "neighbours join it",
         figure=Figure("pairs", "pairs/s"),
         subjects=(given("zsre", DENSE, 60),),
         baselines=(marked(DENSE, 60),),
@@ -238,15 +239,15 @@ ROWS: Final = (
     ),
     Row(
         name="flops-graph",
-        against="the same, the graph alone",
-        inside="as above, divided by the time that ONNX Runtime runs the graph",
+        against="the machine's matrix product, by the graph alone",
+        inside="as `flops`, divided by the time that ONNX Runtime runs the graph",
         figure=GRAPH,
         subjects=(given("zsre, the graph", GIVEN, 2_000, stage="encode"),),
         baselines=PRODUCTS,
     ),
     Row(
         name="flops-long",
-        against="the same on long text",
+        against="the machine's matrix product, on long text",
         inside="as `flops`, on sentences of 100 to 400 tokens, joined from neighbours",
         figure=Figure("flops", "GFLOP/s", baseline_clock="own_seconds"),
         subjects=(given("zsre, pairing to vectors", LONG, 400, stage="encode"),),
