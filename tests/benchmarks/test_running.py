@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import Places, check_same, main
-from benchmarks.plan import Command, Figure, Row, Worker
+from benchmarks.plan import ROWS, Command, Figure, Row, Worker
 from benchmarks.running import PartyError, Settings, WorkerRunner, job, open_runners, run_whole
 
 SLOW_PART = """
@@ -167,3 +167,22 @@ def test_a_try_is_not_recorded(
     assert main(["run", "--rows", "start", "--rounds", "1", "--items", "2"], places) == 0
     assert "target ≤ 5.00 s" in capsys.readouterr().out
     assert not places.results.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for zsre-extract is a shell script")
+def test_what_is_kept_is_there_before_it_is_read(tmp_path: Path) -> None:
+    log, stand_in = tmp_path / "log", tmp_path / "python"
+    stand_in.write_text(f'#!/bin/sh\nshift 2\necho "$@" >> {log}\n', encoding="utf-8")
+    stand_in.chmod(0o755)
+    row = next(own for own in ROWS if own.name == "kept")
+    with open_runners(row, Settings(tmp_path, "none", python=str(stand_in), items=7)) as runners:
+        for runner in runners:
+            runner.measure()
+    saving, kept, text = [line.split() for line in log.read_text("utf-8").splitlines()]
+    folder = saving[saving.index("--save-pairs") + 1]
+    assert saving[:3] == [str(tmp_path / "text.jsonl"), "--relations", str(tmp_path / "ten.yaml")]
+    assert kept[:3] == [folder, "--relations", "examples/relations.yaml"]
+    assert text[:3] == [str(tmp_path / "text.jsonl"), "--relations", "examples/relations.yaml"]
+    assert [own[-2:] == ["--limit", "7"] for own in (saving, kept, text)] == [True, False, True]
+    assert len({own[own.index("-o") + 1] for own in (saving, kept, text)}) == 3
+    assert not Path(folder).exists()
