@@ -3,10 +3,11 @@
 PYTHON ?= python3
 DEMO = .venv
 DEV = .venv-dev
+BENCH = .venv-bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test check format wheel-check clean
+.PHONY: help demo test check format wheel-check bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,9 +30,20 @@ format: $(DEV)/.installed ## Format the code and mend what lint can mend
 wheel-check: $(DEV)/.installed ## Build a wheel and try it in an environment of its own, without torch
 	$(DEV)/bin/python scripts/check_wheel.py
 
+bench: $(DEV)/.installed $(BENCH)/.installed ## Measure speed beside others, for hours; ROWS=a,b for some; needs ZSRE_DATA
+	$(DEV)/bin/python -m benchmarks corpus
+	$(DEV)/bin/python -m benchmarks run $(if $(ROWS),--rows $(ROWS))
+
 clean: ## Remove the environments, caches and builds
-	rm -rf $(DEMO) $(DEV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis corpus.triples
+	rm -rf $(DEMO) $(DEV) $(BENCH) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis corpus.triples
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Competitors want other versions of the same packages, so they have an environment of their own.
+$(BENCH)/.installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	@echo "Installing the competitors into $(BENCH), which takes a few minutes the first time"
+	$(BENCH)/bin/pip install --quiet --requirement benchmarks/requirements.txt
+	@touch $@
 
 $(DEV)/.installed: EXTRAS = [dev]
 

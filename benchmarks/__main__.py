@@ -1,0 +1,181 @@
+"""The command: ``python -m benchmarks corpus``, ``run``, ``render`` and ``list``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tokenizers import Tokenizer
+
+from benchmarks.corpora import Sizes, make_corpora, read_manifest
+from benchmarks.page import render, summary, with_unit
+from benchmarks.plan import FP32, ROWS, Row
+from benchmarks.records import append_line, commit, latest, machine, make_line, read_lines
+from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
+from benchmarks.turns import Counts, take_turns
+from zsre.relations.contract import TOKENIZER_KEY
+from zsre.relations.errors import UsageError, ZsreError
+from zsre.relations.tokens import prepare_tokenizer
+from zsre.runner.engine import shipped_model
+from zsre.runner.session import choose_device, open_session, session_metadata
+
+PROGRAM: Final = "benchmarks"
+FAILED: Final = 3
+INTERRUPTED: Final = 130
+#: The environment that make bench makes.
+COMPETITORS: Final = ROOT / ".venv-bench" / "bin" / "python"
+logger = logging.getLogger(PROGRAM)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where corpora and results are."""
+
+    data: Path = ROOT / "runs" / "benchmarks"
+    results: Path = ROOT / "results"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    command = argparse.ArgumentParser(prog=f"python -m {PROGRAM}", description="Measure zsre beside others.")
+    commands = command.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("corpus", help="make the corpora and relations files, of the data sets in ZSRE_DATA")
+    commands.add_parser("list", help="list the rows, with what was measured last")
+    commands.add_parser("render", help="render results/benchmarks.md from what was measured")
+    run = commands.add_parser("run", help="measure, record and render")
+    run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
+    run.add_argument("--rounds", type=int, metavar="N", help="turns of each party (default: the row's, mostly 5)")
+    run.add_argument("--items", type=int, metavar="N", help="read no more than N records, and record nothing: a try")
+    run.add_argument("--competitors", default=str(COMPETITORS), metavar="PYTHON", help="the competitors' interpreter")
+    run.add_argument("--model", type=Path, metavar="FILE", help="another model.onnx than the one that ships")
+    run.add_argument("--variant", default=FP32, metavar="NAME", help=f"what to call the model (default: {FP32})")
+    return command
+
+
+def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int:
+    """Run the command and return its exit code: 3 if a row could not be measured."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    places = places or Places()
+    try:
+        match arguments.command:
+            case "corpus":
+                return make(places)
+            case "list":
+                return show(places)
+            case "render":
+                print(render(places.results))
+                return 0
+        return run(arguments, places)
+    except ZsreError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; rows that were measured are recorded", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make(places: Places) -> int:
+    """Make the corpora, and print what they hold."""
+    metadata = session_metadata(open_session(shipped_model(), choose_device("cpu"), 1))
+    tokenizer = prepare_tokenizer(Tokenizer.from_str(metadata[TOKENIZER_KEY]))
+    data = Path(os.environ.get("ZSRE_DATA", "data"))
+    files = make_corpora(data, places.data, lambda text: len(tokenizer.encode(text).ids), Sizes())
+    for name, facts in files.items():
+        print(name, json.dumps({key: value for key, value in facts.items() if key != "sha256"}))
+    return 0
+
+
+def show(places: Places) -> int:
+    """Print each row, with its ratio and target."""
+    lines = latest(read_lines(places.results))
+    for row in ROWS:
+        ratio, span, _, target, met, date = summary(row, FP32, lines.get((row.name, FP32)))
+        print(f"{row.name:22}{ratio:28}{span:20}{target:10}{met:5}{date}".rstrip())
+    return 0
+
+
+def run(arguments: argparse.Namespace, places: Places) -> int:
+    """Measure rows one after the other; one that can't be measured doesn't keep the others from it."""
+    chosen = chosen_rows(arguments.rows)
+    for name in ("rounds", "items"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise UsageError(f"--{name} {given}: must be at least 1")
+    if arguments.model and arguments.variant == FP32:
+        raise UsageError("--model: give it a name with --variant, so that it is not taken for the one that ships")
+    model = arguments.model.resolve() if arguments.model else None
+    settings = Settings(places.data, arguments.competitors, model=model, items=arguments.items)
+    more = {
+        "variant": arguments.variant,
+        "command": f"python -m {PROGRAM} run --rows {{}}"
+        + (f" --rounds {arguments.rounds}" if arguments.rounds else ""),
+        "commit": commit(),
+        "machine": machine(use_processors()),
+        "corpora": {name: facts["sha256"][:12] for name, facts in read_manifest(places.data).items()},
+    }
+    failed = []
+    for row in chosen:
+        try:
+            line = measure(row, arguments.rounds or row.rounds, settings, more)
+        except PartyError as error:
+            logger.error("%s: %s", row.name, error)
+            failed.append(row.name)
+            continue
+        if arguments.items is None:
+            append_line(line, places.results)
+            render(places.results)
+    if failed:
+        print(f"{PROGRAM}: not measured: {', '.join(failed)}", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def measure(row: Row, rounds: int, settings: Settings, more: dict[str, Any]) -> Any:
+    """Measure a row, print its ratio, and return its line."""
+    if row.name == "kept" and not saves_pairs(settings):
+        raise PartyError("this zsre-extract has no --save-pairs")
+    logger.info("%s: loading", row.name)
+    with open_runners(row, settings) as runners:
+        done = []
+        for number, turns in enumerate(take_turns(runners, rounds), start=1):
+            done.append(turns)
+            seconds = ", ".join(f"{title} {counts['seconds']:.1f} s" for title, counts in turns.items())
+            logger.info("%s: round %d of %d: %s", row.name, number, rounds, seconds)
+        facts = {runner.title: runner.facts for runner in runners}
+    check_same(row, done[-1])
+    line = make_line(row, done, facts, **{**more, "command": more["command"].format(row.name)})
+    ratio, span, _, target, met, _ = summary(row, more["variant"], line)
+    print(f"{row.name}: {row.inside}")
+    print(f"  {ratio}" + (f" ({span})" if span else "") + (f", target {target}: met: {met}" if target else ""))
+    for title, party in line["parties"].items():
+        print(f"  {title}: {with_unit(party['median'], line['unit'])}")
+    return line
+
+
+def check_same(row: Row, turns: Mapping[str, Counts]) -> None:
+    """Warn of parties that should have done the same work, and haven't."""
+    if row.same:
+        each = {title: counts[row.same] / counts.get("passes", 1) for title, counts in turns.items()}
+        if len(set(each.values())) > 1:
+            logger.warning("%s: %s differ: %s", row.name, row.same, each)
+
+
+def chosen_rows(text: str | None) -> list[Row]:
+    """Return the rows of a list with commas, or all; raise UsageError for one that is not known."""
+    rows = {row.name: row for row in ROWS}
+    names = list(rows) if text is None else text.split(",")
+    for name in names:
+        if name not in rows:
+            raise UsageError(f"--rows {text}: there is no {name!r}; give some of {','.join(rows)}")
+    return [rows[name] for name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The page of results, results/benchmarks.md, rendered from the lines that were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.plan import FP32, ROWS, Row, Target
+from benchmarks.records import Line, latest, read_lines
+
+PAGE: Final = "benchmarks.md"
+NOT_RUN: Final = "not run"
+INTRODUCTION: Final = """\
+# Benchmarks
+
+Made by `python -m benchmarks run` and rendered from [benchmarks.jsonl](benchmarks.jsonl) by
+`python -m benchmarks render`; [docs/benchmarks.md](../docs/benchmarks.md) says how to run them and what each row means.
+Parties take turns on the same text, two threads each, one at a time, in processes of their own. Times are of the work
+alone, imports and loading left out, unless a row speaks of whole commands. A ratio is taken within each round; the
+table has the median over rounds, and from the least to the most. What arithmetic predicts of more relations is the
+operations of a sentence with 10 of them over those with more, encoder and comparisons, at one speed for both.
+"""
+SCALE: Final[Mapping[str, float]] = {"GFLOP/s": 1e9}
+
+
+def render(folder: Path) -> Path:
+    """Write the page; return its path."""
+    lines = latest(read_lines(folder))
+    text = [INTRODUCTION, *ratio_table(lines), *party_tables(lines), *machines(lines.values())]
+    path = folder / PAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+    return path
+
+
+def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
+    """Yield one line of a table for each row, and one more for each further variant that was measured."""
+    yield from _table_head(
+        "row", "against", "what is inside", "model", "ratio", "range", "rounds", "target", "met", "date"
+    )
+    for row in ROWS:
+        for variant in _variants(row, lines):
+            yield _table_row(
+                row.name, row.against, row.inside, variant, *summary(row, variant, lines.get((row.name, variant)))
+            )
+    yield ""
+
+
+def summary(row: Row, variant: str, line: Line | None) -> list[str]:
+    """Return ratio, range, rounds, target, whether it is met, and date."""
+    target = row.target(variant)
+    wanted = "" if target is None else target_text(target, row)
+    if line is None:
+        return [NOT_RUN, "", "", wanted, "", ""]
+    ratios, middle = line["ratios"], line["median"]
+    span = f"{shown(min(ratios), row)} to {shown(max(ratios), row)}" if len(ratios) > 1 else ""
+    met = "" if target is None else "yes" if target.met(middle) else "no"
+    ratio = shown(middle, row) + (f" (arithmetic: {shown(line['predicted'], row)})" if "predicted" in line else "")
+    return [ratio, span, str(len(ratios)), wanted, met, line["date"][:10]]
+
+
+def target_text(target: Target, row: Row) -> str:
+    """Return a target as it is read in a table."""
+    if target.least is not None:
+        return f"≥ {shown(target.least, row)}"
+    assert target.most is not None
+    return f"≤ {shown(target.most, row)}"
+
+
+def shown(number: float, row: Row) -> str:
+    """Return a ratio, or where there is no baseline the figure itself."""
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2 if number >= 0.1 else 3
+    return f"{number:,.{digits}f}" + ("×" if row.baselines else f" {row.figure.unit}")
+
+
+def with_unit(number: float, unit: str) -> str:
+    """Return a party's figure as it is read."""
+    return f"{number / SCALE.get(unit, 1):,.4g} {unit}"
+
+
+def party_tables(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
+    """Yield what every party made by itself."""
+    if not lines:
+        return
+    yield from ("## Each by itself", "", "Medians over rounds, and from the least to the most.", "")
+    yield from _table_head("row", "model", "party", "median", "range", "what")
+    for row in ROWS:
+        for variant in _variants(row, lines):
+            if (row.name, variant) in lines:
+                line = lines[row.name, variant]
+                for title, party in line["parties"].items():
+                    yield _table_row(
+                        row.name, variant, title, *_figures(party, line["unit"]), facts_text(party["facts"])
+                    )
+    yield ""
+
+
+def facts_text(facts: Mapping[str, Any]) -> str:
+    """Return versions and settings, as they are read in a table."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in facts.items()
+        if name != "fingerprint"
+    )
+
+
+def machines(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield what the figures come from: machines, commits and corpora."""
+    kinds = sorted({machine_text(line["machine"]) for line in lines})
+    commits = sorted({f"`{line['commit']}`" for line in lines})
+    if kinds:
+        yield from ("## Machine", "", "; ".join(kinds) + f". Commits: {', '.join(commits)}.")
+
+
+def machine_text(machine: Mapping[str, Any]) -> str:
+    """Return a machine's kind in words."""
+    return (
+        f"{machine['processor']}, {machine['used']} processors used, {machine['memory_gb']} GB, "
+        f"Python {machine['python']}"
+    )
+
+
+def _variants(row: Row, lines: Mapping[tuple[str, str], Line]) -> list[str]:
+    return [FP32, *sorted(variant for name, variant in lines if name == row.name and variant != FP32)]
+
+
+def _figures(party: Mapping[str, Any], unit: str) -> tuple[str, str]:
+    values: Sequence[float] = [value / SCALE.get(unit, 1) for value in party["figures"]]
+    span = f"{min(values):,.4g} to {max(values):,.4g}" if len(values) > 1 else ""
+    return with_unit(party["median"], unit), span
+
+
+def _table_head(*columns: str) -> tuple[str, str]:
+    return _table_row(*columns), _table_row(*["---"] * len(columns))
+
+
+def _table_row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
