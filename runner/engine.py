@@ -24,7 +24,7 @@ from zsre.runner.session import Device, choose_device, open_session, session_met
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 2048, 8192
 #: Rows are padded to a multiple of this, which keeps the number of distinct shapes small.
-LENGTH_STEP = 8
+LENGTH_STEP = 4
 RELATION_BATCH = 64
 
 

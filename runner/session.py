@@ -85,6 +85,8 @@ def open_session(path: Path, device: Device, threads: int | None) -> ort.Inferen
     options.log_severity_level = 3
     if threads:
         options.intra_op_num_threads = threads
+    # Threads that wait by spinning would take from spaCy what they don't use themselves.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(str(path), options, providers=list(device.providers))
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base

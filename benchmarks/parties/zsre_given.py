@@ -18,9 +18,9 @@ from zsre.relations.contract import TOKENIZER_KEY
 from zsre.relations.examples import Mention
 from zsre.relations.tokens import EncoderInputs, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
-from zsre.runner.decide import TypeMask, decide, make_rules
+from zsre.runner.batch import BATCH_PAIRS, BATCH_SENTENCES
+from zsre.runner.decide import PairTypes, TypeMask, decide, make_rules
 from zsre.runner.engine import Engine, load_engine, shipped_model
-from zsre.runner.extract import BATCH_PAIRS, BATCH_SENTENCES
 from zsre.runner.pairing import pair_mentions
 from zsre.runner.session import choose_device, open_session, session_metadata
 
@@ -45,7 +45,7 @@ def prepare(job: Job) -> Work:
             encoded = engine.encode(batch)
             pairs += len(encoded.kept)
             if job["stage"] == "decide":
-                triples += len(decide(encoded, vectors, mask, types_of(batch), ends_of(batch), rules))
+                triples += len(decide(encoded, vectors, mask, PairTypes.of(types_of(batch)), ends_of(batch), rules))
         done = {"sentences": len(given), "pairs": pairs, "triples": triples, "own_seconds": graph.seconds}
         return {**done, **operations}
 

@@ -13,8 +13,8 @@ from zsre.runner.counts import Counts as ExtractCounts
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
-from zsre.runner.extract import Job as ExtractJob
 from zsre.runner.extract import extract
+from zsre.runner.job import Job as ExtractJob
 from zsre.runner.output import open_output
 from zsre.runner.records import RecordSettings
 
