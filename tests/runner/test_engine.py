@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from zsre.exporter.parity import SENTENCES as PARITY_SENTENCES
+from zsre.exporter.parity import mark_up
 from zsre.relations.catalogue import load_relations
 from zsre.relations.contract import CONTRACT_KEY, TOKENIZER_KEY
 from zsre.relations.errors import ModelError, UsageError
@@ -121,7 +123,8 @@ def test_vectors_are_in_the_order_of_the_pairs(engine: Engine) -> None:
 def test_only_rows_of_one_width_share_a_batch_and_none_is_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two of the five with pairs are 8 tokens wide when padded, two 16 and one 24; the last goes with a copy.
+    monkeypatch.setattr(engine_module, "LENGTH_STEP", 8)
+    # Two of the five with pairs are 8 tokens wide when padded, two 16 and one 24, which goes with a copy of itself.
     for tokens, most in ((1, 2), (100_000, 3)):
         batches = with_budget(engine, tokens, monkeypatch)
         engine.encode(SENTENCES)
@@ -311,3 +314,16 @@ def test_no_model_means_the_one_that_ships(model: Path, monkeypatch: pytest.Monk
     assert shipped.parent.parent == Path(engine_module.__file__).parent
     monkeypatch.setattr(engine_module, "shipped_model", lambda: model)
     assert load_engine(None, "cpu").contract.name == "shared"
+
+
+def test_the_model_that_ships_gives_the_same_bits_alone_and_among_others() -> None:
+    shipped = load_engine(None, "cpu")
+    sentences = [mark_up(text) for text in PARITY_SENTENCES]
+    together = shipped.encode(sentences * 3)
+    position = 0
+    for each in sentences:
+        alone = shipped.encode([each])
+        own = slice(position, position + len(each.pairs))
+        position = own.stop
+        np.testing.assert_array_equal(alone.contexts, together.contexts[own])
+        np.testing.assert_array_equal(alone.mentions[alone.pairs], together.mentions[together.pairs[own]])

@@ -166,6 +166,7 @@ def test_an_error_of_onnx_runtime_without_words(tmp_path: Path, monkeypatch: pyt
 def test_threads_are_those_asked_for(tiny_model: Path, threads: int | None, used: int) -> None:
     options = open_session(tiny_model, CPU, threads).get_session_options()
     assert options.intra_op_num_threads == used, "0 leaves it to ONNX Runtime: all cores"
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0", "spaCy shares the cores"
 
 
 def test_a_gpu_that_does_not_start_is_worth_a_warning(
