@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,7 +23,7 @@ from zsre.runner.triples import SCHEMA_VERSION, relations_fingerprint, triples_s
 _PACKAGES: Final = ("zsre", "spacy", "onnxruntime-gpu", "onnxruntime", "tokenizers", "numpy", "pyarrow")
 
 
-class Decider:
+class Decider(ABC):
     """What decides on vectors, wherever they come from: a model's relation side, relations and rules."""
 
     engine: RelationScorer
@@ -31,14 +32,14 @@ class Decider:
     max_mentions: int
 
     @property
+    @abstractmethod
     def keep(self) -> tuple[str, ...]:
         """Return the fields that are passed through."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def pipeline(self) -> str:
         """Return what found sentences and entities."""
-        raise NotImplementedError
 
     @cached_property
     def relation_vectors(self) -> NDArray[np.float32]:
