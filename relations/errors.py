@@ -43,6 +43,12 @@ class NothingExtractedError(ZsreError):
     exit_code = 3
 
 
+class TooManyRejectsError(ZsreError):
+    """A run that finished, but rejected more of its lines than was allowed."""
+
+    exit_code = 6
+
+
 class OutputError(ZsreError):
     """A write that failed or an output directory that must not be touched."""
 

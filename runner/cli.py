@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import logging
 import signal
 import sys
 import threading
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from zsre.relations.errors import ZsreError
-from zsre.runner.corpus import CutSettings
 from zsre.runner.flags import add_flags
+from zsre.runner.lines import MAX_LINE_BYTES
+from zsre.runner.logs import FORMATS, configure_logging, tell_end
 from zsre.runner.records import RecordSettings
 
 PROGRAM: Final = "zsre-extract"
@@ -31,16 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
     except SystemExit as done:
         return int(done.code or 0)
-    _configure_logging(args.quiet)
+    configure_logging(PROGRAM, args.quiet, args.log_format)
     try:
         with interrupts_deferred():
             from zsre.runner.command import run
         run(args)
     except ZsreError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        tell_end(PROGRAM, args.log_format, "error", str(error), error.exit_code)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        print(f"{PROGRAM}: interrupted {str(stop) or 'before anything was written'}", file=sys.stderr)
+        how_far = str(stop) or "before anything was written"
+        tell_end(PROGRAM, args.log_format, "interrupted", how_far, INTERRUPTED)
         return INTERRUPTED
     return 0
 
@@ -52,12 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Write the triples that a corpus states, for relations that are described in a YAML file.",
     )
-    cut, fields = CutSettings(), RecordSettings()
+    fields = RecordSettings()
     add = parser.add_argument
-    add("corpus", help="JSONL file, plain or gzip, one document a line; - for standard input; or kept vectors")
+    add("corpus", nargs="+", help="JSONL (plain, gzip or zstd) or Parquet files, folders, patterns; -; kept vectors")
     add_flags(parser, "--relations")
     add("-o", "--output", metavar="DIR", help="where triples go (default: NAME.triples)")
     add("--overwrite", action="store_true", help="replace the files of an earlier run in that directory")
+    add("--append", action="store_true", help="add to the earlier run there what the input has gained since")
     add_flags(parser, "--model", "--device", "--threads", "--spacy-model")
     add("--processes", type=int, default=1, metavar="N", help="processes for spaCy (default: 1)")
     add("--text-field", default=fields.text_field, metavar="NAME", help="field with the text (default: text)")
@@ -67,11 +69,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--save-pairs", type=Path, metavar="DIR", help="keep the vectors there, to extract from with other relations")
     add("--save-precision", choices=("float16", "int8"), default="float16", help="how they are kept (default: float16)")
     add("--save-fitting", action="store_true", help="keep only pairs whose types today's relations allow")
-    add("--max-line-bytes", type=int, default=cut.max_line_bytes, metavar="N", help="longer lines are rejected")
+    add("--max-line-bytes", type=int, default=MAX_LINE_BYTES, metavar="N", help="longer lines are rejected")
     add("--max-text-chars", type=int, default=fields.max_text_chars, metavar="N", help="longer texts are rejected")
-    add("--shard-lines", type=int, default=cut.shard_lines, metavar="N", help="lines for one part file (default: 5000)")
+    add("--on-error", choices=("skip", "fail"), default="skip", help="what a bad line does (default: skip)")
+    add("--max-reject-rate", type=float, default=1.0, metavar="R", help="fail in the end if more is rejected, 0 to 1")
+    add("--shard-lines", type=int, default=5000, metavar="N", help="lines for one part file (default: 5000)")
     add("--limit", type=int, metavar="N", help="stop after N records")
     add("--show", type=int, metavar="N", help="show the first N triples (default: 10 on a terminal, else none)")
+    add("--dry-run", action="store_true", help="estimate what a run comes to from a sample, and write nothing")
+    add("--log-format", choices=FORMATS, default="plain", help="json: one object a line on standard error")
     add("--quiet", action="store_true", help="no progress and no summary")
     add("--version", action="version", version=f"zsre {importlib.metadata.version('zsre')}")
     return parser
@@ -92,11 +98,6 @@ def interrupts_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if heard:
         raise KeyboardInterrupt
-
-
-def _configure_logging(quiet: bool) -> None:
-    logging.basicConfig(format=f"{PROGRAM}: %(message)s")
-    logging.getLogger("zsre").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -17,93 +15,88 @@ from typing import Final
 from rich.console import Console
 
 from zsre.relations.catalogue import CATALOGUE, load_relations
-from zsre.relations.errors import NothingExtractedError, UsageError, ZsreError
+from zsre.relations.errors import NothingExtractedError, TooManyRejectsError, UsageError
 from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
 from zsre.relations.relations_file import check_types
-from zsre.runner.corpus import Corpus, CutSettings, Shard, open_corpus
-from zsre.runner.counts import Counts, counted
+from zsre.runner.corpus import Shard, cut
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine, load_relation_engine
 from zsre.runner.entities import load_annotator
-from zsre.runner.extract import extract, write_results
-from zsre.runner.flags import check_flags, check_least
+from zsre.runner.estimate import estimate_lines, sample
+from zsre.runner.extract import extract
 from zsre.runner.job import Decider, Job
-from zsre.runner.kept import check_kept_target, is_kept, kept_facts, open_kept, read_marker
-from zsre.runner.kept_job import KeptJob, check_usable, kept_results
-from zsre.runner.kept_tables import PRECISIONS
-from zsre.runner.output import REJECTS_FILE, OutputDirectory, check_output, default_output, open_output
+from zsre.runner.kept import KeptDirectory, is_kept, kept_facts, open_kept, read_marker
+from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
+from zsre.runner.lock import FolderLock
+from zsre.runner.output import REJECTS_FILE
 from zsre.runner.pipeline import DEFAULT_PIPELINES
+from zsre.runner.plan import Plan, check_common, make_plan, open_output, wanted
+from zsre.runner.recording import Run, recorded
 from zsre.runner.records import RecordSettings
 from zsre.runner.report import (
     RunProgress,
     RunSummary,
     first_triples,
     reject_reasons,
-    summary_lines,
+    tell_summary,
     triples_table,
     write_out,
 )
-from zsre.runner.triples import check_kept
+from zsre.runner.run_state import earlier_run
 
 _SHOWN_ON_A_TERMINAL: Final = 10
 _EMPTY: Final = "holds no records, so there is nothing to extract from"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What was asked for, checked as far as that goes without loading anything."""
-
-    corpus: Corpus
-    output: Path
-    cut: CutSettings
-    records: RecordSettings
-    kept: Path | None
-
-    @property
-    def target(self) -> _Target:
-        """Return what is read and written, by name."""
-        return _Target(self.corpus.name, self.output)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What is read, by name, and where triples go."""
-
-    corpus: str
-    output: Path
+#: Flags that are for reading a corpus, and their values when they aren't given.
+_READING: Final[Mapping[str, object]] = {
+    "save_pairs": None,
+    "spacy_model": None,
+    "id_field": None,
+    "keep": "",
+    "limit": None,
+    "append": False,
+    "dry_run": False,
+}
 
 
 def run(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
-    if is_kept(Path(args.corpus)):
+    if any(is_kept(Path(given)) for given in args.corpus):
         _run_kept(args)
         return
-    plan = _plan(args)
+    plan = make_plan(args)
     relations = wanted_relations(args)
-    shards = _shards(plan)
-    with open_job(args, relations, plan.records, args.processes) as job:
-        _extract(args, plan, replace(job, all_types=plan.kept is not None and not args.save_fitting), shards)
+    shards = _first_shards(plan)
+    with open_job(args, relations, plan.records, args.processes) as loaded:
+        job = replace(loaded, all_types=plan.kept is not None and not args.save_fitting)
+        if args.dry_run:
+            write_out("".join(f"{line}\n" for line in estimate_lines(sample(plan, job), plan)))
+        else:
+            _extract(args, plan, job, shards)
 
 
 def _run_kept(args: argparse.Namespace) -> None:
     """Extract from kept vectors."""
-    check_flags(args)
-    check_least(args, show=0)
-    path = Path(args.corpus)
-    for flag in ("save_pairs", "spacy_model", "id_field", "keep", "limit"):
-        if getattr(args, flag):
+    check_common(args)
+    path = Path(args.corpus[0])
+    if len(args.corpus) > 1:
+        raise UsageError(f"{path}: holds vectors, and those cannot be read together with other inputs")
+    for flag, default in _READING.items():
+        if getattr(args, flag) != default:
             raise UsageError(f"--{flag.replace('_', '-')}: is for reading a corpus, and {path} holds vectors")
-    output = _output_path(args)
-    check_output(output, args.overwrite)
-    facts = read_marker(path)
+    output = open_output(args)
+    kept = read_marker(path)
     relations = load_relations(args.relations)
     scorer = load_relation_engine(args.model, args.device, args.threads)
-    check_usable(path, facts, scorer, relations)
+    check_usable(path, kept, scorer, relations)
     rules = make_rules(relations, scorer.contract, args.threshold, args.max_relations)
-    job = KeptJob(facts, scorer, relations, rules)
-    counts = Counts()
-    with _recorded(args, _Target(f"{path} ({facts.corpus})", output), job, counts) as directory:
-        write_results(kept_results(path, job), directory, counts)
+    job = KeptJob(kept, scorer, relations, rules)
+    started = time.monotonic()
+    facts = _facts(job, f"{path} ({kept.corpus})")
+    with recorded(output, [kept_segment(path, kept)], wanted(args), facts) as run:
+        indices = (index for index in range(kept.shards or 0) if index not in run.done)
+        for result in kept_results(path, job, indices):
+            run.commit(result, kept_place(result.index, result.counts))
+    _finish(args, job, run, facts, time.monotonic() - started)
 
 
 def wanted_relations(args: argparse.Namespace) -> RelationSet:
@@ -127,119 +120,85 @@ def open_job(
         yield Job(records, annotator, engine, relations, rules, args.max_mentions)
 
 
-def _extract(args: argparse.Namespace, plan: _Plan, job: Job, shards: Iterator[Shard]) -> None:
-    counts = Counts()
-    with _recorded(args, plan.target, job, counts) as output:
-        sink = None
-        if plan.kept is not None:
-            sink = open_kept(plan.kept, kept_facts(job, plan.corpus.name, args.save_precision), args.overwrite)
-        with RunProgress(Console(stderr=True), plan.corpus.size, args.quiet) as progress:
-            extract(shards, job, output, progress.advance, counts, sink)
-        if sink is not None:
-            sink.finish(counts.shards)
+def _extract(args: argparse.Namespace, plan: Plan, job: Job, shards: Iterator[Shard] | None) -> None:
+    started = time.monotonic()
+    facts = {**_facts(job, plan.corpus), "settings": plan.settings}
+    with _vectors(args, plan, job) as vectors:
+        if vectors is not None:
+            facts["vectors"] = {"directory": str(plan.kept), "precision": vectors.facts.precision}
+        has_all = (lambda index: True) if vectors is None else vectors.has
+        with recorded(plan.output, plan.segments, plan.wish, facts, has_all) as run:
+            if run.done or shards is None:
+                shards = cut(run.segments, plan.cut, run.done)
+            as_log = args.log_format == "json"
+            with RunProgress(Console(stderr=True), plan.size, args.quiet, run.bytes_done, as_log) as progress:
+                extract(shards, job, run, progress.advance, vectors)
+            if vectors is not None:
+                vectors.finish(len(run.done))
+    _finish(args, job, run, facts, time.monotonic() - started)
 
 
 @contextmanager
-def _recorded(args: argparse.Namespace, target: _Target, job: Decider, counts: Counts) -> Iterator[OutputDirectory]:
-    """Open the output, keep ``run.json`` true to what happens, and report in the end."""
-    output = open_output(target.output, args.overwrite)
-    started = time.monotonic()
-    facts = {
-        "zsre": importlib.metadata.version("zsre"),
-        "started": _now(),
-        "corpus": target.corpus,
-        "relations_source": job.relations.source,
-        "device": job.engine.device,
-        **job.facts,
-    }
-    output.write_run({"status": "running", **facts})
-    try:
-        yield output
-    except BaseException as error:
-        with suppress(ZsreError):
-            output.write_run({"status": "stopped", **facts, "stopped": _now(), "counts": counts.to_dict()})
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(_how_far(counts, output)) from error
-        raise
-    output.write_run({"status": "finished", **facts, "finished": _now(), "counts": counts.to_dict()})
-    if counts.documents == 0:
-        raise NothingExtractedError(_nothing(target, counts))
-    _report(args, job, output, counts, time.monotonic() - started)
+def _vectors(args: argparse.Namespace, plan: Plan, job: Job) -> Iterator[KeptDirectory | None]:
+    """Open the directory where vectors are kept, if they are."""
+    if plan.kept is None:
+        yield None
+        return
+    going_on = earlier_run(plan.output, plan.wish) is not None
+    facts = kept_facts(job, plan.corpus, args.save_precision)
+    vectors = open_kept(plan.kept, facts, args.overwrite, going_on)
+    with closing(FolderLock(plan.kept)):
+        yield vectors
 
 
-def _plan(args: argparse.Namespace) -> _Plan:
-    check_flags(args)
-    check_least(args, processes=1, show=0)
-    keep = tuple(name.strip() for name in args.keep.split(",")) if args.keep else ()
-    check_kept(keep)
-    plan = _Plan(
-        corpus=open_corpus(args.corpus),
-        output=_output_path(args),
-        cut=CutSettings(args.shard_lines, args.max_line_bytes, args.limit),
-        records=RecordSettings(args.text_field, args.id_field, keep, args.max_text_chars),
-        kept=args.save_pairs,
-    )
-    check_output(plan.output, args.overwrite)
-    if plan.kept is not None:
-        if plan.kept.resolve() == plan.output.resolve():
-            raise UsageError(f"--save-pairs {plan.kept}: is where the triples go; name another directory")
-        check_kept_target(plan.kept, args.overwrite)
-    elif args.save_fitting or args.save_precision != PRECISIONS[0]:
-        raise UsageError("--save-fitting and --save-precision say how vectors are kept: name a directory, --save-pairs")
-    return plan
+def _facts(job: Decider, corpus: str) -> dict[str, object]:
+    return {"corpus": corpus, "relations_source": job.relations.source, "device": job.engine.device, **job.facts}
 
 
-def _output_path(args: argparse.Namespace) -> Path:
-    if args.output == "":
-        raise UsageError("-o: the directory has no name; leave -o out, or name one")
-    return default_output(args.corpus) if args.output is None else Path(args.output)
+def _first_shards(plan: Plan) -> Iterator[Shard] | None:
+    """Return the shards of a run that begins anew, the first of which is read now.
 
-
-def _shards(plan: _Plan) -> Iterator[Shard]:
-    """Return the shards, of which the first is read now: what can't be read at all must stop before the output."""
-    shards = plan.corpus.shards(plan.cut)
+    What can't be read at all must stop a run before its output is touched.
+    """
+    if earlier_run(plan.output, plan.wish) is not None:
+        return None
+    shards = cut(plan.segments, plan.cut)
     first = next(shards, None)
     if first is None:
-        raise NothingExtractedError(f"{plan.corpus.name}: {_EMPTY}")
+        raise NothingExtractedError(f"{plan.corpus}: {_EMPTY}")
     return chain([first], shards)
 
 
-def _report(args: argparse.Namespace, job: Decider, output: OutputDirectory, counts: Counts, seconds: float) -> None:
-    if not args.quiet:
-        console = Console(stderr=True)
-        contract = job.engine.contract
-        unseen = tuple(job.mask.unseen(counts.types_seen)) if counts.given_entities else ()
-        summary = RunSummary(counts, seconds, job.engine.device, contract.name, output.path, unseen)
-        for line in summary_lines(summary):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _finish(args: argparse.Namespace, job: Decider, run: Run, facts: Mapping[str, object], seconds: float) -> None:
+    """Report what a run came to; raise an error for one that came to nothing, or to too little."""
+    counts, output = run.counts, run.output
+    if counts.documents == 0:
+        raise NothingExtractedError(_nothing(str(facts["corpus"]), run))
+    unseen = tuple(job.mask.unseen(counts.types_seen)) if counts.given_entities else ()
+    device, model = job.engine.device, job.engine.contract.name
+    summary = RunSummary(counts, run.fresh, seconds, device, model, output.name, unseen)
+    tell_summary(summary, args.quiet, args.log_format == "json")
     shown = args.show
     if shown is None:
         shown = _SHOWN_ON_A_TERMINAL if sys.stdout.isatty() and not args.quiet else 0
     if shown and counts.triples:
-        _show(output, shown)
+        console = Console()
+        with console.capture() as captured:
+            console.print(triples_table(first_triples(output, shown), console.width))
+        write_out(captured.get())
+    records = counts.lines - counts.blank_lines
+    if counts.rejected > args.max_reject_rate * records:
+        raise TooManyRejectsError(
+            f"{counts.rejected:,} of {records:,} records were rejected ({reject_reasons(counts)}), and "
+            f"--max-reject-rate {args.max_reject_rate:g} allows fewer; see {output.folder.within(REJECTS_FILE)}; "
+            "the triples of the others are complete"
+        )
 
 
-def _show(output: OutputDirectory, most: int) -> None:
-    """Print the first triples."""
-    console = Console()
-    with console.capture() as captured:
-        console.print(triples_table(first_triples(output, most), console.width))
-    write_out(captured.get())
-
-
-def _nothing(target: _Target, counts: Counts) -> str:
-    if not counts.rejected:
-        return f"{target.corpus}: {_EMPTY}"
+def _nothing(corpus: str, run: Run) -> str:
+    if not run.counts.rejected:
+        return f"{corpus}: {_EMPTY}"
     return (
-        f"{target.corpus}: every record was rejected ({reject_reasons(counts)}); "
-        f"see {target.output / REJECTS_FILE}, mend it, and run again"
+        f"{corpus}: every record was rejected ({reject_reasons(run.counts)}); "
+        f"see {run.output.folder.within(REJECTS_FILE)}, mend it, and run again"
     )
-
-
-def _how_far(counts: Counts, output: OutputDirectory) -> str:
-    done = f"{counted(counts.lines, 'line')}, {counted(counts.triples, 'triple')}"
-    return f"after {counted(output.parts, 'part')} ({done}), kept in {output.path}; --overwrite starts anew"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.errors import DataError, UsageError, ZsreError
 from zsre.runner.cli import INTERRUPTED, interrupts_deferred
-from zsre.runner.corpus import STANDARD_INPUT, CutSettings, RawLine
-from zsre.runner.flags import add_flags, check_flags, check_least
+from zsre.runner.flags import STANDARD_INPUT, add_flags, check_flags, check_least
+from zsre.runner.lines import MAX_LINE_BYTES, RawLine
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def read_record(given: str, is_record: bool, settings: RecordSettings) -> Record
 
 
 def _standard_input() -> bytes:
-    limit = CutSettings().max_line_bytes
+    limit = MAX_LINE_BYTES
     data = sys.stdin.buffer.read(limit + 1)
     if len(data) > limit:
         raise DataError(f"standard input: more than {limit:,} bytes; {_GIVE_LESS}")

@@ -9,6 +9,9 @@ from typing import Any, Final
 
 from zsre.relations.errors import UsageError
 
+#: What stands for standard input where a file is expected.
+STANDARD_INPUT: Final = "-"
+
 _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--relations": {"metavar": "FILE", "help": "relations file, or wikidata, or wikidata:P112,P26"},
     "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},

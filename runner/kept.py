@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,21 +102,41 @@ class KeptDirectory:
         """Begin a shard."""
         return KeptShard(self.path, self.facts, index)
 
+    def has(self, index: int) -> bool:
+        """Tell whether a shard's vectors are in place."""
+        try:
+            for own in (mentions_path, pairs_path):
+                pq.read_metadata(own(self.path, index))
+        except (OSError, pa.ArrowException):
+            return False
+        return True
+
     def finish(self, shards: int) -> None:
         """Write down that all shards are there."""
         _write_marker(self.path, replace(self.facts, shards=shards))
 
 
-def open_kept(path: Path, facts: KeptFacts, overwrite: bool) -> KeptDirectory:
-    """Make a directory ready for vectors; raise OutputError if it holds anything that may not be replaced."""
-    check_kept_target(path, overwrite)
+def open_kept(path: Path, facts: KeptFacts, overwrite: bool, going_on: bool = False) -> KeptDirectory:
+    """Make a directory ready for vectors, or ready to go on with those that it has.
+
+    Raises OutputError if it holds anything that may not be replaced, or vectors that are not of the run that goes on.
+    """
+    check_kept_target(path, overwrite or going_on)
     with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        for pattern in ("mentions-*.parquet", "pairs-*.parquet", f".*{TEMPORARY_SUFFIX}"):
-            for old in path.glob(pattern):
-                old.unlink()
+        old = [f".*{TEMPORARY_SUFFIX}"]
+        if not going_on:
+            old += ["mentions-*.parquet", "pairs-*.parquet"]
+        elif is_kept(path) and _identity(_read_facts(path)) != _identity(facts):
+            raise OutputError(f"--save-pairs {path}: holds vectors of another run; name another directory")
+        for found in chain.from_iterable(map(path.glob, old)):
+            found.unlink()
         _write_marker(path, facts)
     return KeptDirectory(path, facts)
+
+
+def _identity(facts: KeptFacts) -> KeptFacts:
+    return replace(facts, shards=None, corpus="")
 
 
 def check_kept_target(path: Path, overwrite: bool) -> None:
@@ -188,6 +209,13 @@ class KeptShard:
 
 def read_marker(path: Path) -> KeptFacts:
     """Return what a directory's marker says; raise DataError for one that can't be read or isn't finished."""
+    facts = _read_facts(path)
+    if facts.shards is None:
+        raise DataError(f"{path}: the run that saved these vectors did not finish; go on with it, or save them again")
+    return facts
+
+
+def _read_facts(path: Path) -> KeptFacts:
     try:
         fields = json.loads((path / MARKER).read_text("utf-8"))
         version = fields["version"]
@@ -196,12 +224,9 @@ def read_marker(path: Path) -> KeptFacts:
     if version != KEPT_VERSION:
         raise DataError(f"{path}: vectors of version {version}, and this zsre reads {KEPT_VERSION}: save them again")
     try:
-        facts = KeptFacts(**{**fields, "keep": tuple(fields["keep"]), "types": _types(fields["types"])})
+        return KeptFacts(**{**fields, "keep": tuple(fields["keep"]), "types": _types(fields["types"])})
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"{path / MARKER}: is damaged ({error}); save the vectors again") from error
-    if facts.shards is None:
-        raise DataError(f"{path}: the run that saved these vectors did not finish; save them again")
-    return facts
 
 
 def read_shard(path: Path, index: int) -> tuple[Counts, Iterator[KeptWindow]]:

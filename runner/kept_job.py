@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from zsre.relations.errors import DataError
 from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
+from zsre.runner.corpus import Place
+from zsre.runner.counts import Counts
 from zsre.runner.decide import Rules, TypeMask
+from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Decider
-from zsre.runner.kept import AllowedTypes, KeptFacts, read_shard
+from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts, read_shard
 from zsre.runner.scorer import RelationScorer
 from zsre.runner.stages import ShardResult, TripleTable
+from zsre.runner.storage import LocalFolder
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,19 @@ def check_usable(path: Path, facts: KeptFacts, scorer: RelationScorer, relations
         )
 
 
+def kept_segment(path: Path, facts: KeptFacts) -> Segment:
+    """Return a directory of vectors as an input, whose size is its number of shards."""
+    told = hashlib.sha256((path / MARKER).read_bytes())
+    for name, size in sorted(LocalFolder(path).files().items()):
+        told.update(f"{name} {size}\n".encode())
+    return Segment(str(path), Kind.VECTORS, facts.shards, told.hexdigest()[:32])
+
+
+def kept_place(index: int, counts: Counts) -> Place:
+    """Return where a shard of vectors stands among them."""
+    return Place(0, index + 1, counts.lines, counts.lines - counts.blank_lines, index, index + 1)
+
+
 def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | None, str | None] | None:
     """Return a relation that allows types of head and tail that were not kept, and such types."""
     before = TypeMask(
@@ -74,10 +92,9 @@ def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | 
     return None
 
 
-def kept_results(path: Path, job: KeptJob) -> Iterator[ShardResult]:
+def kept_results(path: Path, job: KeptJob, indices: Iterable[int]) -> Iterator[ShardResult]:
     """Decide on one shard after the other."""
-    assert job.kept.shards is not None
-    for index in range(job.kept.shards):
+    for index in indices:
         counts, windows = read_shard(path, index)
         counts.types_seen.clear()
         triples = TripleTable(job)

@@ -1,150 +1,219 @@
-"""The directory that triples are written to: part files, ``rejects.jsonl`` and ``run.json``.
+"""The folder that triples are written to: part files, a record of each, ``rejects.jsonl`` and ``run.json``.
 
-A file appears under its name only when it is complete: it is written beside it under a temporary
-name, flushed to the disk and renamed.
+A file appears under its name only when it is complete. A shard is done once it has a record, ``shards/00000.json``,
+and the part that the record names: that is what a run which was stopped goes on from.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from pathlib import Path
-from typing import BinaryIO, Final
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsre.relations.errors import OutputError
-from zsre.runner.counts import counted
-from zsre.runner.files import TEMPORARY_SUFFIX, replace_file, write_all
-from zsre.runner.records import Reject
+from zsre.runner.corpus import Place
+from zsre.runner.counts import Counts, counted
+from zsre.runner.files import write_all
+from zsre.runner.flags import STANDARD_INPUT
+from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
+from zsre.runner.lock import LOCK_FILE
+from zsre.runner.stages import ShardResult
+from zsre.runner.storage import Folder, LocalFolder
 
-RUN_FILE, REJECTS_FILE = "run.json", "rejects.jsonl"
-_PART_PATTERN: Final = "part-*.parquet"
+RUN_FILE, REJECTS_FILE, RECORDS = "run.json", "rejects.jsonl", "shards"
+_PART: Final = re.compile(r"part-\d{5,}\.parquet")
+_RECORD: Final = re.compile(r"(\d{5,})\.json")
 
 
-def default_output(corpus: str) -> Path:
-    """Return where the triples of an input go: a directory of its name, in the current directory."""
-    if corpus == "-":
-        return Path("stdin.triples")
-    name = Path(corpus).name
-    for suffix in (".gz", ".jsonl", ".json"):
+def default_output(given: str) -> str:
+    """Return where the triples of an input go: a folder of its name, in the current one."""
+    if given == STANDARD_INPUT:
+        return "stdin.triples"
+    name = PurePosixPath(given.partition("?")[0]).name
+    for suffix in (*COMPRESSED_SUFFIXES, *SUFFIXES):
         name = name.removesuffix(suffix) or name
-    return Path(f"{name}.triples")
+    return f"{re.sub(r'[*?[]+.*', '', name) or 'corpus'}.triples"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What is written down of a shard that is done."""
+
+    index: int
+    place: Place
+    part: str
+    part_bytes: int
+    counts: Counts
+    rejects: tuple[Mapping[str, object], ...]
+
+    def to_json(self) -> bytes:
+        """Return it as it stands in its file."""
+        fields = {**asdict(self), "counts": self.counts.to_dict()}
+        return (json.dumps(fields, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> ShardRecord:
+        """Return what `to_json` gave; raise ValueError for anything else."""
+        fields = json.loads(content)
+        try:
+            given = {**fields, "place": Place(**fields["place"]), "counts": Counts.from_dict(fields["counts"])}
+            return cls(**{**given, "rejects": tuple(fields["rejects"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a record of a shard: {error}") from error
 
 
 class OutputDirectory:
-    """A directory that one run writes to; made by `open_output`."""
+    """A folder that one run writes to."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
         self.parts = 0
 
-    def part_path(self, index: int) -> Path:
-        """Return the name of a shard's part file."""
-        return self.path / f"part-{index:05d}.parquet"
+    @property
+    def name(self) -> str:
+        """Return what the folder is called."""
+        return self.folder.name
 
-    def write_part(self, index: int, table: pa.Table) -> None:
-        """Write a shard's triples, also if there are none."""
-        self._replace(self.part_path(index), lambda file: pq.write_table(table, file, compression="zstd"))
+    def begin(self) -> None:
+        """Make the folder ready for a run from the start: make it, and remove the files of an earlier run."""
+        with self._reporting(self.name):
+            self.folder.make()
+            self.clear()
+
+    def commit(self, result: ShardResult, place: Place) -> None:
+        """Write a shard's triples, also if there are none, and then its record."""
+        part = part_name(result.index)
+        table = parquet_bytes(result.table)
+        self._write(part, lambda file: write_all(file, table))
+        rejects = tuple(asdict(reject) for reject in result.rejects)
+        record = ShardRecord(result.index, place, part, len(table), result.counts, rejects)
+        self._write(record_name(result.index), lambda file: write_all(file, record.to_json()))
         self.parts += 1
-
-    def add_rejects(self, rejects: Sequence[Reject]) -> None:
-        """Append to the list of rejects; a line that could not be written whole is taken back."""
-        if not rejects:
-            return
-        lines = "".join(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects)
-        path = self.path / REJECTS_FILE
-        with self._reporting(path), path.open("ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                write_all(file, lines.encode())
-                os.fsync(file.fileno())
-            except OSError:
-                with suppress(OSError):
-                    file.truncate(size)
-                raise
 
     def write_run(self, facts: Mapping[str, object]) -> None:
         """Write ``run.json`` anew."""
         content = (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-        self._replace(self.path / RUN_FILE, lambda file: write_all(file, content))
+        self._write(RUN_FILE, lambda file: write_all(file, content))
+
+    def write_rejects(self) -> None:
+        """Gather the rejects of all shards that are done, in their order."""
+
+        def write(file: BinaryIO) -> None:
+            for index in self.recorded():
+                for reject in self.read_record(index).rejects:
+                    write_all(file, (json.dumps(reject, ensure_ascii=False) + "\n").encode())
+
+        self._write(REJECTS_FILE, write)
+
+    def recorded(self) -> list[int]:
+        """Return the numbers of the shards that have a record, in order."""
+        names = (_RECORD.fullmatch(name) for name in self.folder.files(RECORDS))
+        return sorted(int(name[1]) for name in names if name)
+
+    def read_record(self, index: int) -> ShardRecord:
+        """Return the record of a shard; raise ValueError for one that is damaged."""
+        return ShardRecord.from_json(self.folder.read(record_name(index)))
+
+    def done(self) -> Iterator[ShardRecord]:
+        """Yield the records, in order, of shards whose part is there, as long as it was and readable."""
+        sizes = self.folder.files()
+        for index in self.recorded():
+            try:
+                record = self.read_record(index)
+                if sizes.get(record.part) == record.part_bytes and self._is_whole(record.part):
+                    yield record
+            except (ValueError, OSError):
+                continue
+
+    def part_names(self) -> list[str]:
+        """Return the names of the parts, in order."""
+        return sorted((name for name in self.folder.files() if _PART.fullmatch(name)), key=_number)
+
+    def drop(self, index: int) -> None:
+        """Remove a shard's record and part: it has to be done again."""
+        with self._reporting(self.name):
+            self.folder.remove(record_name(index))
+            self.folder.remove(part_name(index))
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of a run that was killed."""
+        if isinstance(self.folder, LocalFolder):
+            with self._reporting(self.name):
+                for path in (*self.folder.leftovers(), *self.folder.leftovers(RECORDS)):
+                    path.unlink()
 
     def clear(self) -> None:
         """Remove the files of an earlier run, its ``run.json`` last, and nothing else."""
-        for path in sorted(self.path.glob(_PART_PATTERN)):
-            path.unlink()
-        for path in self.path.glob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink()
+        for name in self.part_names():
+            self.folder.remove(name)
+        for index in self.recorded():
+            self.folder.remove(record_name(index))
+        self.remove_leftovers()
         for name in (REJECTS_FILE, RUN_FILE):
-            (self.path / name).unlink(missing_ok=True)
+            self.folder.remove(name)
 
-    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        with self._reporting(path):
-            replace_file(path, write)
+    def is_ours_alone(self) -> bool:
+        """Tell whether nothing is in the folder but what a run writes there."""
+        ours = {RUN_FILE, REJECTS_FILE, LOCK_FILE}
+        strange = [name for name in self.folder.files() if name not in ours and not _PART.fullmatch(name)]
+        return not strange and bool(self.recorded())
+
+    def _is_whole(self, part: str) -> bool:
+        try:
+            with self.folder.open(part) as file:
+                pq.read_metadata(file)
+        except (OSError, pa.ArrowException):
+            return False
+        return True
+
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        with self._reporting(self.folder.within(name)):
+            self.folder.write(name, write)
 
     @contextmanager
-    def _reporting(self, path: Path) -> Iterator[None]:
+    def _reporting(self, name: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             kept = f"; complete so far: {counted(self.parts, 'part')}" if self.parts else ""
             raise OutputError(
-                f"{path}: cannot be written: {error.strerror or error}{kept}; "
-                "mend that, then run again with --overwrite"
+                f"{name}: cannot be written: {error.strerror or error}{kept}; mend that, then the same command goes on"
             ) from error
 
 
-def open_output(path: Path, overwrite: bool) -> OutputDirectory:
-    """Make a directory ready for a run, with an empty list of rejects.
+def part_name(index: int) -> str:
+    """Return the name of a shard's part."""
+    return f"part-{index:05d}.parquet"
 
-    Raises OutputError if it holds a run and ``overwrite`` isn't set, or if it holds anything that isn't ours.
-    """
-    check_output(path, overwrite)
-    output = OutputDirectory(path)
+
+def record_name(index: int) -> str:
+    """Return the name of a shard's record."""
+    return f"{RECORDS}/{index:05d}.json"
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a part as it stands in its file."""
+    whole = io.BytesIO()
+    pq.write_table(table, whole, compression="zstd")
+    return whole.getvalue()
+
+
+def _number(name: str) -> int:
+    return int("".join(filter(str.isdigit, name)))
+
+
+def read_run(folder: Folder) -> dict[str, Any] | None:
+    """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        output.clear()
-        (path / REJECTS_FILE).touch()
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}; give another directory with -o") from error
-    return output
-
-
-def check_output(path: Path, overwrite: bool) -> None:
-    """Raise OutputError unless a run may write to this directory; change nothing.
-
-    A run that ended without having read a document has nothing to lose, and may be replaced unasked.
-    """
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise OutputError(f"{path}: is not a directory; give another one with -o")
-    if not any(path.iterdir()):
-        return
-    run = _run_of(path)
-    if run is None:
-        raise OutputError(f"{path}: holds files but no run of zsre; give an empty or new directory with -o")
-    status, documents = run
-    if not overwrite and documents != 0:
-        held = "a finished run" if status == "finished" else "a run that did not finish"
-        raise OutputError(f"{path}: holds {held}; give another directory with -o, or replace it with --overwrite")
-
-
-def _run_of(path: Path) -> tuple[str, int | None] | None:
-    """Return status and number of documents from a directory's ``run.json``, or ``None`` for anything not ours.
-
-    The number is ``None`` of a run that is under way or was killed.
-    """
-    try:
-        run = json.loads((path / RUN_FILE).read_text("utf-8"))
+        run = json.loads(folder.read(RUN_FILE))
     except (OSError, ValueError):
         return None
-    status = run.get("status") if isinstance(run, dict) and "zsre" in run else None
-    if not isinstance(status, str):
-        return None
-    counts = run.get("counts")
-    return status, counts.get("documents") if isinstance(counts, dict) else None
+    return run if isinstance(run, dict) and "zsre" in run and isinstance(run.get("status"), str) else None

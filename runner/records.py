@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from zsre.relations.errors import UsageError
 from zsre.relations.examples import Mention
-from zsre.runner.corpus import BYTE_ORDER_MARK, RawLine, has_bare_returns, looks_like_utf16
 from zsre.runner.json_errors import in_plain_words
+from zsre.runner.lines import BYTE_ORDER_MARK, RawLine, has_bare_returns, looks_like_utf16
 
 #: How much of a rejected line is shown.
 REJECT_TEXT_CHARS: Final = 200
@@ -73,13 +73,19 @@ class RecordSettings:
     """Which fields of a record are read.
 
     With ``id_field`` unset, ``id`` is read and a record without one is called ``line-N``; a field named
-    explicitly must be there.
+    explicitly must be there. ``stop_at_reject`` ends the run at a line that is no document.
     """
 
     text_field: str = "text"
     id_field: str | None = None
     keep: tuple[str, ...] = ()
     max_text_chars: int = 1_000_000
+    stop_at_reject: bool = False
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Return the names of all fields that are read."""
+        return (self.text_field, self.id_field or DEFAULT_ID_FIELD, ENTITIES_FIELD, *self.keep)
 
     def __post_init__(self) -> None:
         if self.max_text_chars < 1:
@@ -97,15 +103,18 @@ class _RejectedError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def parse_line(line: RawLine, file: str, settings: RecordSettings) -> Record | Reject | None:
-    """Return the line's record, a reject, or ``None`` for a blank line; ``file`` goes into rejects."""
+def parse_line(line: RawLine, file: str, settings: RecordSettings, id_prefix: str = "") -> Record | Reject | None:
+    """Return the line's record, a reject, or ``None`` for a blank line.
+
+    ``file`` goes into rejects, ``id_prefix`` into the id of a record that brings none.
+    """
     if line.blank:
         return None
     try:
         fields = _fields(line)
         text = _text(fields, settings)
         return Record(
-            id=_id(fields, settings, line.number),
+            id=_id(fields, settings, f"{id_prefix}line-{line.number}"),
             text=text,
             entities=_entities(fields.get(ENTITIES_FIELD), text),
             kept=tuple(_kept(fields.get(name), name) for name in settings.keep),
@@ -177,12 +186,12 @@ def _text(fields: Mapping[str, Any], settings: RecordSettings) -> str:
     return _storable(text, name)
 
 
-def _id(fields: Mapping[str, Any], settings: RecordSettings, number: int) -> str:
+def _id(fields: Mapping[str, Any], settings: RecordSettings, default: str) -> str:
     name = DEFAULT_ID_FIELD if settings.id_field is None else settings.id_field
     value = fields.get(name)
     if value is None:
         if settings.id_field is None:
-            return f"line-{number}"
+            return default
         raise _RejectedError(Reason.MISSING_ID, f"no field {_shown(name)}; see --id-field")
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

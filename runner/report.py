@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zsre.runner.counts import Counts, counted
+from zsre.runner.logs import with_fields
 from zsre.runner.output import OutputDirectory
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,18 @@ _SHOWN_COLUMNS: Final = ("head", "relation", "tail", "score", "sentence")
 
 
 class RunProgress(AbstractContextManager["RunProgress"]):
-    """Progress through an input of ``size`` bytes (``None``: unknown): a bar on a terminal, log lines elsewhere."""
+    """Progress through an input of ``size`` bytes (``None``: unknown): a bar on a terminal, log lines elsewhere.
 
-    def __init__(self, console: Console, size: int | None, quiet: bool = False) -> None:
+    ``done`` bytes of it were there from the start. With ``as_log``, a terminal gets log lines, too.
+    """
+
+    def __init__(
+        self, console: Console, size: int | None, quiet: bool = False, done: int = 0, as_log: bool = False
+    ) -> None:
+        self._size, self._done = size, done
         self._documents = 0
         self._started = self._logged = time.monotonic()
-        self._log = not quiet and not console.is_terminal
+        self._log = not quiet and (as_log or not console.is_terminal)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -47,9 +53,9 @@ class RunProgress(AbstractContextManager["RunProgress"]):
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or as_log or not console.is_terminal,
         )
-        self._task = self._bar.add_task("extracting", total=size, documents=0, rate=0.0)
+        self._task = self._bar.add_task("extracting", total=size, completed=done, documents=0, rate=0.0)
 
     def __enter__(self) -> RunProgress:
         self._bar.start()
@@ -63,40 +69,51 @@ class RunProgress(AbstractContextManager["RunProgress"]):
     def advance(self, size: int, documents: int) -> None:
         """Take note of bytes and documents that have been dealt with."""
         self._documents += documents
+        self._done += size
         now = time.monotonic()
         rate = self._documents / max(now - self._started, 1e-9)
         self._bar.update(self._task, advance=size, documents=self._documents, rate=rate)
         if self._log and now - self._logged >= LOG_INTERVAL:
             self._logged = now
-            logger.info("%s documents, %.0f/s", f"{self._documents:,}", rate)
+            share = round(self._done / self._size, 4) if self._size else None
+            fields = with_fields(documents=self._documents, documents_per_second=round(rate, 1), share_done=share)
+            logger.info("%s documents, %.0f/s", f"{self._documents:,}", rate, extra=fields)
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What the closing lines are made of; ``unseen_types`` are named by relations but no entity had one of them."""
+    """What the closing lines are made of.
+
+    ``fresh`` was counted in these ``seconds``; ``counts`` also has what was done before a run went on.
+    ``unseen_types`` are named by relations but no entity had one of them.
+    """
 
     counts: Counts
+    fresh: Counts
     seconds: float
     device: str
     model: str
-    output: Path
+    output: str
     unseen_types: tuple[str, ...] = ()
 
 
 def summary_lines(run: RunSummary) -> Iterator[str]:
     """Yield the closing summary, every loss in it, and no line about what didn't happen."""
-    counts = run.counts
+    counts, fresh = run.counts, run.fresh
     seconds = max(run.seconds, 1e-9)
+    before = counts.documents - fresh.documents
     yield (
         f"{counted(counts.triples, 'triple')} ({counted(counts.facts, 'distinct fact')}) "
-        f"from {counted(counts.documents, 'document')} in {run.seconds:,.1f} s"
+        f"from {counted(counts.documents, 'document')}"
+        + (f", {before:,} of them done before," if before else "")
+        + f" in {run.seconds:,.1f} s"
     )
     yield f"  model      {run.model} on {run.device}"
-    yield f"  documents  {counts.documents:,} ({counts.documents / seconds:,.1f}/s)"
-    yield f"  sentences  {counts.sentences:,} ({counts.sentences / seconds:,.1f}/s)"
+    yield f"  documents  {counts.documents:,} ({fresh.documents / seconds:,.1f}/s)"
+    yield f"  sentences  {counts.sentences:,} ({fresh.sentences / seconds:,.1f}/s)"
     yield f"  mentions   {counts.mentions:,}"
     yield f"  pairs      {counts.pairs:,}"
-    yield f"  scored     {counts.scored_pairs:,} ({counts.scored_pairs / seconds:,.1f}/s)"
+    yield f"  scored     {counts.scored_pairs:,} ({fresh.scored_pairs / seconds:,.1f}/s)"
     for count, what in _losses(counts):
         if count:
             yield f"  {count:>9,}  {what}"
@@ -105,6 +122,19 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
     if run.unseen_types:
         yield f"  no entity had the type {', '.join(run.unseen_types)}, which the relations name"
     yield f"  output     {run.output}"
+
+
+def tell_summary(run: RunSummary, quiet: bool, as_log: bool) -> None:
+    """Say on standard error what a run came to, as lines or as one entry of a log."""
+    if as_log:
+        fields = with_fields(
+            counts=run.counts.to_dict(), seconds=round(run.seconds, 1), device=run.device, output=run.output
+        )
+        logger.info("finished", extra=fields)
+    elif not quiet:
+        console = Console(stderr=True)
+        for line in summary_lines(run):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def reject_reasons(counts: Counts) -> str:
@@ -171,7 +201,7 @@ def _losses(counts: Counts) -> list[tuple[int, str]]:
 
 
 def _rows(output: OutputDirectory) -> Iterator[dict[str, Any]]:
-    for path in sorted(output.path.glob("part-*.parquet")):
-        with pq.ParquetFile(path) as part:
+    for name in output.part_names():
+        with output.folder.open(name) as file, pq.ParquetFile(file) as part:
             for batch in part.iter_batches(batch_size=64, columns=list(_SHOWN_COLUMNS)):
                 yield from batch.to_pylist()

@@ -37,6 +37,7 @@ from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions
 from zsre.runner.entities import Document
 from zsre.runner.job import Decider, Job
+from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
 from zsre.runner.triples import Triple, triple_id, triples_batch
 
@@ -125,26 +126,33 @@ class _Reading:
     progress: _Progress = field(default_factory=_Progress)
 
 
-def process_shard(shard: Shard, job: Job, advance: Advance = _nothing, sink: PairSink | None = None) -> ShardResult:
+def process_shard(
+    shard: Shard,
+    job: Job,
+    advance: Advance = _nothing,
+    sink: PairSink | None = None,
+    reader: ShardReader | None = None,
+) -> ShardResult:
     """Turn a shard into one table of triples, by document, sentence, head, tail and falling score.
 
     It depends on the shard and the job alone, so that it can be done anywhere, and done again.
     """
-    with closing(_Gathered(shard.index, job, sink)) as gathered:
-        for item in _paired([shard], job, Event()):
-            advance(item.progress.size, item.progress.documents)
-            if isinstance(item, _ShardEnd):
-                return gathered.finished(item)
-            gathered.add(encode(item.candidates, job.engine))
-    raise AssertionError("a shard has an end")
+    with closing(process_shards([shard], job, advance, sink, reader)) as results:
+        (result,) = results
+    return result
 
 
 def process_shards(
-    shards: Iterable[Shard], job: Job, advance: Advance = _nothing, sink: PairSink | None = None
+    shards: Iterable[Shard],
+    job: Job,
+    advance: Advance = _nothing,
+    sink: PairSink | None = None,
+    reader: ShardReader | None = None,
 ) -> Generator[ShardResult]:
     """Do as `process_shard` does for one shard after the other, with reading, encoding and deciding overlapped.
 
-    Encoding stays in this thread, so that Ctrl-C, which is heard here, ends it between two batches.
+    Encoding stays in this thread, so that Ctrl-C, which is heard here, ends it between two batches. A ``reader`` that
+    is given stays open.
     """
     unfinished: deque[_Gathered] = deque()
     pending: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
@@ -163,7 +171,8 @@ def process_shards(
         # In the end, from the last to the first: reading stops, deciding ends, and what is unfinished is let go.
         ending.callback(_close_all, unfinished)
         decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
-        paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, stopped), _AHEAD)))
+        used = reader or ending.enter_context(closing(ShardReader(job.records.fields)))
+        paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, used, stopped), _AHEAD)))
         begun = False
         try:
             for item in paired:
@@ -189,11 +198,11 @@ def _close_all(unfinished: Iterable[_Gathered]) -> None:
         gathered.close()
 
 
-def _paired(shards: Iterable[Shard], job: Job, stopped: Event) -> Generator[_Window | _ShardEnd]:
+def _paired(shards: Iterable[Shard], job: Job, reader: ShardReader, stopped: Event) -> Generator[_Window | _ShardEnd]:
     """Read shards, find sentences and mentions, and pair them."""
     for shard in shards:
         reading = _Reading()
-        documents = _tracked(job.annotator.annotate(_records(shard, job, reading)), reading)
+        documents = _tracked(job.annotator.annotate(_records(shard, job, reader, reading)), reading)
         going_on = takewhile(lambda document: not stopped.is_set(), documents)
         candidates = chain.from_iterable(candidates_of(document, job, reading.counts) for document in going_on)
         for window in windows(candidates):
@@ -258,17 +267,19 @@ class TripleTable:
         return ShardResult(index, pa.Table.from_batches(self._rows, schema=self._job.schema), rejects, counts)
 
 
-def _records(shard: Shard, job: Job, reading: _Reading) -> list[Record]:
+def _records(shard: Shard, job: Job, reader: ShardReader, reading: _Reading) -> list[Record]:
     """Read the records of a shard; note its rejects and blank lines."""
     records: list[Record] = []
     counts = reading.counts
-    for line in shard.lines():
+    for line in reader.lines(shard):
         counts.lines += 1
-        match parse_line(line, shard.file, job.records):
+        match parse_line(line, shard.file, job.records, shard.id_prefix):
             case Record() as record:
                 records.append(record)
                 continue
             case Reject() as reject:
+                if job.records.stop_at_reject:
+                    raise DataError(_stopping(reject))
                 reading.rejects.append(reject)
                 counts.rejects[reject.reason.value] += 1
             case None:
@@ -276,6 +287,13 @@ def _records(shard: Shard, job: Job, reading: _Reading) -> list[Record]:
         reading.progress.add(line.size, 0)
     counts.repeated_ids = len(records) - len({record.id for record in records})
     return records
+
+
+def _stopping(reject: Reject) -> str:
+    return (
+        f"{reject.file}, line {reject.line}: {reject.reason}: {reject.detail}; "
+        "mend it, or leave such lines out: --on-error skip"
+    )
 
 
 def _tracked(documents: Iterable[Document], reading: _Reading) -> Iterator[Document]:

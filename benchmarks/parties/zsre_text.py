@@ -8,15 +8,17 @@ from pathlib import Path
 from benchmarks.parties.zsre_given import onnxruntime_version
 from benchmarks.protocol import Counts, Job, Work, serve
 from zsre.relations.catalogue import load_relations
-from zsre.runner.corpus import CutSettings, open_corpus
-from zsre.runner.counts import Counts as ExtractCounts
+from zsre.runner.corpus import CutSettings, cut
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.extract import extract
+from zsre.runner.inputs import find_segments
 from zsre.runner.job import Job as ExtractJob
-from zsre.runner.output import open_output
+from zsre.runner.output import OutputDirectory
+from zsre.runner.recording import Run
 from zsre.runner.records import RecordSettings
+from zsre.runner.storage import LocalFolder
 
 
 def prepare(job: Job) -> Work:
@@ -29,13 +31,13 @@ def prepare(job: Job) -> Work:
     assert len(extraction.relation_vectors) == len(relations)
 
     def run() -> Counts:
-        counts = ExtractCounts()
-        shards = open_corpus(job["corpus"]).shards(CutSettings(limit=job["items"]))
+        shards = cut(find_segments([job["corpus"]]), CutSettings(limit=job["items"]))
         with tempfile.TemporaryDirectory() as folder:
-            output = open_output(Path(folder) / "out.triples", overwrite=False)
-            extract(shards, extraction, output, lambda size, documents: None, counts)
+            run = Run(OutputDirectory(LocalFolder(Path(folder) / "out.triples")))
+            run.output.begin()
+            extract(shards, extraction, run, lambda size, documents: None)
         names = ("documents", "sentences", "mentions", "scored_pairs", "triples")
-        return {name: getattr(counts, name) for name in names}
+        return {name: getattr(run.counts, name) for name in names}
 
     facts = {"model": engine.contract.name, "fingerprint": engine.contract.fingerprint, "relations": len(relations)}
     return Work(run, {**facts, "pipeline": annotator.name, "onnxruntime": onnxruntime_version()})

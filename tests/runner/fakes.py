@@ -15,12 +15,17 @@ from zsre.relations.examples import Mention
 from zsre.relations.relation import Argument, Relation, RelationSet
 from zsre.relations.tokens import TokenSettings
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.runner.corpus import CutSettings, open_corpus
+from zsre.runner.corpus import CutSettings, Place, Shard, cut
 from zsre.runner.decide import make_rules
 from zsre.runner.entities import Document, Sentence
+from zsre.runner.inputs import Kind, find_segments
 from zsre.runner.job import Job
+from zsre.runner.lines import RawLine
+from zsre.runner.output import OutputDirectory
+from zsre.runner.recording import Run
 from zsre.runner.records import Record, RecordSettings
 from zsre.runner.stages import ShardResult, process_shard
+from zsre.runner.storage import LocalFolder
 
 #: A sentence is about a relation if it holds the word that the relation's description holds.
 KEYWORDS = ("founded", "married", "born", "leads", "led")
@@ -187,5 +192,19 @@ def jsonl(records: Iterable[object]) -> bytes:
     return b"".join(json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records)
 
 
-def run_file(path: Path, job: Job, cut: CutSettings | None = None) -> list[ShardResult]:
-    return [process_shard(shard, job) for shard in open_corpus(str(path)).shards(cut or CutSettings())]
+def held_shard(lines: Iterable[bytes], index: int = 0) -> Shard:
+    """Return a shard that holds its lines."""
+    held = tuple(RawLine(number, line, len(line) + 1) for number, line in enumerate(lines, start=1))
+    place = Place(0, 1, len(held), sum(not line.blank for line in held), 0, sum(line.size for line in held))
+    return Shard(index, "corpus.jsonl", Kind.STREAM, place, 2**20, held=held)
+
+
+def run_file(path: Path, job: Job, settings: CutSettings | None = None) -> list[ShardResult]:
+    return [process_shard(shard, job) for shard in cut(find_segments([str(path)]), settings or CutSettings())]
+
+
+def new_run(path: Path) -> Run:
+    """Return a run into a new folder."""
+    output = OutputDirectory(LocalFolder(path))
+    output.begin()
+    return Run(output)

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +20,7 @@ from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine,
 from zsre.relations.errors import ModelError
 from zsre.runner import cli, command
 from zsre.runner.entities import load_annotator
-from zsre.runner.output import OutputDirectory
+from zsre.runner.storage import LocalFolder
 
 cached_annotator = cache(load_annotator)
 
@@ -141,7 +143,9 @@ def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixtur
     assert cli.main(["corpus.jsonl"]) == 2
     assert _error(capsys).startswith("--relations is missing: give a relations file, or wikidata")
     assert cli.main(["nope.jsonl", "--relations", "relations.yaml"]) == 2
-    assert _error(capsys) == "nope.jsonl: No such file or directory; give a JSONL file, or - for standard input"
+    assert _error(capsys) == (
+        "nope.jsonl: No such file or directory; give a JSONL or Parquet file, a folder of them, or - for standard input"
+    )
 
 
 def test_all_that_is_wrong_with_the_relations_is_told_before_the_pipeline_is_loaded(
@@ -191,7 +195,8 @@ def test_a_finished_run_is_only_replaced_on_request(capsys: pytest.CaptureFixtur
     before = Path("corpus.triples/part-00000.parquet").stat().st_mtime_ns
     assert _run() == 4
     assert _error(capsys) == (
-        "corpus.triples: holds a finished run; give another directory with -o, or replace it with --overwrite"
+        "corpus.triples: holds a finished run; give another directory with -o, replace it with --overwrite, "
+        "or take in what the input has gained with --append"
     )
     assert Path("corpus.triples/part-00000.parquet").stat().st_mtime_ns == before
     assert _run("--quiet", "--overwrite") == 0
@@ -200,20 +205,18 @@ def test_a_finished_run_is_only_replaced_on_request(capsys: pytest.CaptureFixtur
 def test_a_full_disk_ends_the_run_with_what_remains(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original, writes = OutputDirectory.write_part, []
+    original = LocalFolder.write
 
-    def second_fails(self: OutputDirectory, index: int, table: pa.Table) -> None:
-        writes.append(index)
-        with self._reporting(self.part_path(index)):
-            if len(writes) == 2:
-                raise OSError(28, "No space left on device")
-        original(self, index, table)
+    def second_fails(self: LocalFolder, name: str, write: Callable[[BinaryIO], object]) -> None:
+        if name == "part-00001.parquet":
+            raise OSError(28, "No space left on device")
+        original(self, name, write)
 
-    monkeypatch.setattr(OutputDirectory, "write_part", second_fails)
+    monkeypatch.setattr(LocalFolder, "write", second_fails)
     assert _run("--shard-lines", "1") == 4
     assert _error(capsys) == (
         "corpus.triples/part-00001.parquet: cannot be written: No space left on device; "
-        "complete so far: 1 part; mend that, then run again with --overwrite"
+        "complete so far: 1 part; mend that, then the same command goes on"
     )
     assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
     assert len(_rows()) == 1
@@ -282,7 +285,8 @@ def test_an_interrupted_run_says_how_far_it_got(
     monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Interrupting())
     assert _run("--shard-lines", "1") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "zsre-extract: interrupted after 1 part (1 line, 1 triple), kept in corpus.triples; --overwrite starts anew"
+        "zsre-extract: interrupted after 1 part (1 line, 1 triple), kept in corpus.triples; "
+        "the same command goes on, --overwrite starts anew"
     )
     assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
 

@@ -10,16 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.runner.fakes import BORN_IN, FOUNDED_BY, RELATIONS, SPOUSE, TYPES, FakeAnnotator, FakeEngine, make_job
+from tests.runner.fakes import (
+    BORN_IN,
+    FOUNDED_BY,
+    RELATIONS,
+    SPOUSE,
+    TYPES,
+    FakeAnnotator,
+    FakeEngine,
+    held_shard,
+    make_job,
+)
 from zsre.relations.relation import Argument, Relation, RelationSet
 from zsre.relations.relations_file import read_relations
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.runner.corpus import RawLine, Shard
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.explain import Considered, ExplainedPair, Explanation, Verdict, explain
 from zsre.runner.explain_report import pair_objects
 from zsre.runner.job import Job
+from zsre.runner.lines import RawLine
 from zsre.runner.pairing import LeftOut
 from zsre.runner.records import Record, RecordSettings, parse_line
 from zsre.runner.stages import process_shard
@@ -65,8 +75,7 @@ def _written_by_explain(text: str, job: Job, top: int = 3, **fields: object) -> 
 
 def _written_by_extract(text: str, job: Job, **fields: object) -> list[dict[str, object]]:
     line = json.dumps({"text": text, **fields}).encode()
-    shard = Shard(0, "corpus.jsonl", 1, 1, 2**20, (RawLine(1, line, len(line)),))
-    rows = process_shard(shard, job).table.to_pylist()
+    rows = process_shard(held_shard([line]), job).table.to_pylist()
     return [{name: value for name, value in row.items() if name not in ("triple_id", "doc_id")} for row in rows]
 
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.runner.fakes import BORN_IN, FOUNDED_BY, SPOUSE, FakeEngine, jsonl, make_job, run_file
+from tests.runner.fakes import BORN_IN, FOUNDED_BY, SPOUSE, FakeEngine, held_shard, jsonl, make_job, new_run, run_file
 from zsre.relations.relation import RelationSet
 from zsre.runner import batch as module
-from zsre.runner.corpus import CutSettings, RawLine, Shard, open_corpus
+from zsre.runner.corpus import CutSettings, Shard, cut
 from zsre.runner.counts import Counts
 from zsre.runner.extract import extract
-from zsre.runner.output import open_output
+from zsre.runner.inputs import find_segments
 from zsre.runner.records import RecordSettings
 from zsre.runner.stages import process_shard
 from zsre.runner.triples import METADATA_KEY
@@ -30,8 +30,7 @@ DOCUMENTS = [
 
 
 def _shard(*lines: bytes) -> Shard:
-    held = tuple(RawLine(number, line, len(line) + 1) for number, line in enumerate(lines, start=1))
-    return Shard(0, "corpus.jsonl", 1, len(held), 2**20, held)
+    return held_shard(lines)
 
 
 def _facts(table: pa.Table) -> list[tuple[str, str, str, str]]:
@@ -215,16 +214,17 @@ def test_the_size_of_shards_changes_nothing_but_the_parts(tmp_path: Path) -> Non
 def test_a_run_writes_a_part_for_each_shard_and_all_rejects(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_bytes(b"{\n" + jsonl(DOCUMENTS) + b"{\n")
-    output, totals, done = open_output(tmp_path / "out", overwrite=False), Counts(), [0, 0]
+    run, done = new_run(tmp_path / "out"), [0, 0]
 
     def advance(size: int, documents: int) -> None:
         done[0] += size
         done[1] += documents
 
-    extract(open_corpus(str(path)).shards(CutSettings(shard_lines=2)), make_job(), output, advance, totals)
+    extract(cut(find_segments([str(path)]), CutSettings(shard_lines=2)), make_job(), run, advance)
+    run.output.write_rejects()
     parts = sorted((tmp_path / "out").glob("part-*.parquet"))
     assert [pq.read_metadata(part).num_rows for part in parts] == [1, 2, 0]
-    assert (totals.shards, totals.triples, totals.rejected) == (3, 3, 2)
+    assert (run.counts.shards, run.counts.triples, run.counts.rejected) == (3, 3, 2)
     rejects = [json.loads(line) for line in (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()]
     assert [(reject["file"], reject["line"]) for reject in rejects] == [(str(path), 1), (str(path), 6)]
     assert done == [path.stat().st_size, 4]

@@ -8,15 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.runner.fakes import jsonl, make_job
+from tests.runner.fakes import jsonl, make_job, new_run
 from tests.runner.pages import first_cells, read_page, section
 from zsre.relations import errors
 from zsre.runner import cli
-from zsre.runner.corpus import SHARD_BYTES, CutSettings, open_corpus
-from zsre.runner.counts import Counts
+from zsre.runner.corpus import SHARD_BYTES, CutSettings, cut
 from zsre.runner.entities import PIECE_CHARS
 from zsre.runner.extract import extract
-from zsre.runner.output import open_output
+from zsre.runner.inputs import find_segments
 from zsre.runner.records import REJECT_TEXT_CHARS, Reason
 from zsre.runner.triples import COLUMNS
 
@@ -56,10 +55,10 @@ def test_every_exit_code_is_described() -> None:
 def test_the_output_is_read_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("corpus.jsonl").write_bytes(jsonl([{"text": "Ann married Bob."}]))
-    output = open_output(Path("corpus.triples"), overwrite=False)
-    corpus = open_corpus("corpus.jsonl")
-    extract(corpus.shards(CutSettings()), make_job(), output, lambda size, documents: None, Counts())
-    output.write_run({"zsre": "1", "status": "finished"})
+    run = new_run(Path("corpus.triples"))
+    extract(cut(find_segments(["corpus.jsonl"]), CutSettings()), make_job(), run, lambda size, documents: None)
+    run.output.write_rejects()
+    run.output.write_run({"zsre": "1", "status": "finished"})
     (snippet,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
     exec(snippet, names)

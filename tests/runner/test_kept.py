@@ -167,10 +167,12 @@ def test_vectors_of_a_run_that_did_not_finish_are_refused(
     monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Breaking())
     args = ("--save-pairs", "vectors", "--shard-lines", "3")
     assert _run("corpus.jsonl", "relations.yaml", "first", *args) == 130
-    assert not list(Path("vectors").glob(".*"))
+    assert not list(Path("vectors").glob(".*.tmp"))
     capsys.readouterr()
     assert _run("vectors", "relations.yaml", "kept") == 2
-    assert _error(capsys) == "vectors: the run that saved these vectors did not finish; save them again"
+    assert (
+        _error(capsys) == "vectors: the run that saved these vectors did not finish; go on with it, or save them again"
+    )
 
 
 @pytest.mark.parametrize("name", ["mentions-00000.parquet", "pairs-00000.parquet", "vectors.json"])

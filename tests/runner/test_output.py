@@ -11,97 +11,123 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.runner.fakes import new_run
 from zsre.relations.errors import OutputError
-from zsre.runner.output import default_output, open_output
+from zsre.runner.corpus import Place
+from zsre.runner.counts import Counts
+from zsre.runner.output import OutputDirectory, ShardRecord, default_output
 from zsre.runner.records import Reason, Reject
+from zsre.runner.stages import ShardResult
+from zsre.runner.storage import LocalFolder
 
 TABLE = pa.table({"head": ["Acme", "Globex"]})
 REJECT = Reject("corpus.jsonl", 3, Reason.NOT_JSON, "detail", "{é")
+PLACE = Place(0, first_line=1, lines=2, records=2, start=0, end=40)
+
+
+def _result(index: int, table: pa.Table = TABLE, *rejects: Reject) -> ShardResult:
+    return ShardResult(index, table, rejects, Counts(shards=1, triples=len(table)))
 
 
 def _files(path: Path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir())
+    return sorted(entry.relative_to(path).as_posix() for entry in path.rglob("*") if entry.is_file())
 
 
-def test_parts_rejects_and_run_facts_are_written(tmp_path: Path) -> None:
-    output = open_output(tmp_path / "new" / "out", overwrite=False)
+def test_parts_records_rejects_and_run_facts_are_written(tmp_path: Path) -> None:
+    output = new_run(tmp_path / "new" / "out").output
     output.write_run({"zsre": "1", "status": "running"})
-    output.write_part(0, TABLE)
-    output.write_part(12, TABLE.slice(0, 0))
-    output.add_rejects([REJECT])
-    output.add_rejects([])
-    output.add_rejects([REJECT])
+    output.commit(_result(12, TABLE.slice(0, 0), REJECT), PLACE)
+    output.commit(_result(0, TABLE, REJECT, REJECT), PLACE)
+    output.write_rejects()
     output.write_run({"zsre": "1", "status": "finished"})
-    assert _files(output.path) == ["part-00000.parquet", "part-00012.parquet", "rejects.jsonl", "run.json"]
-    assert pq.read_table(output.part_path(0)) == TABLE
-    assert pq.read_table(output.part_path(12)).num_rows == 0
-    assert pq.ParquetFile(output.part_path(0)).metadata.row_group(0).column(0).compression == "ZSTD"
-    lines = (output.path / "rejects.jsonl").read_text("utf-8").splitlines()
+    path = tmp_path / "new" / "out"
+    assert _files(path) == [
+        "part-00000.parquet",
+        "part-00012.parquet",
+        "rejects.jsonl",
+        "run.json",
+        "shards/00000.json",
+        "shards/00012.json",
+    ]
+    assert pq.read_table(path / "part-00000.parquet") == TABLE
+    assert pq.read_table(path / "part-00012.parquet").num_rows == 0
+    assert pq.ParquetFile(path / "part-00000.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
+    lines = (path / "rejects.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
         {"file": "corpus.jsonl", "line": 3, "reason": "not_json", "detail": "detail", "text": "{é"}
-    ] * 2
-    assert json.loads((output.path / "run.json").read_text())["status"] == "finished"
+    ] * 3
+    assert json.loads((path / "run.json").read_text())["status"] == "finished"
 
 
-@pytest.mark.parametrize(("status", "held"), [("finished", "a finished run"), ("running", "a run that did not finish")])
-def test_a_directory_with_a_run_is_left_alone(tmp_path: Path, status: str, held: str) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"zsre": "1", "status": status}))
-    with pytest.raises(OutputError, match=f"holds {held}; give another directory with -o, or replace it") as raised:
-        open_output(tmp_path, overwrite=False)
-    assert raised.value.exit_code == 4
-    assert _files(tmp_path) == ["run.json"]
+def test_a_record_says_what_a_shard_came_to(tmp_path: Path) -> None:
+    output = new_run(tmp_path / "out").output
+    output.commit(_result(7, TABLE, REJECT), PLACE)
+    record = output.read_record(7)
+    assert (record.index, record.place, record.part) == (7, PLACE, "part-00007.parquet")
+    assert record.part_bytes == (tmp_path / "out" / "part-00007.parquet").stat().st_size
+    assert record.counts == Counts(shards=1, triples=2)
+    assert [reject["line"] for reject in record.rejects] == [3]
+    assert [own.index for own in output.done()] == [7]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize(("name", "content"), [("thesis.txt", "x"), ("run.json", '{"status": "x"}'), ("run.json", "[")])
-def test_a_directory_with_anything_else_is_never_touched(
-    tmp_path: Path, name: str, content: str, overwrite: bool
-) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(OutputError, match="holds files but no run of zsre; give an empty or new directory"):
-        open_output(tmp_path, overwrite)
-    assert (tmp_path / name).read_text() == content
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"index": 1, "place": {}}', b"\xff"])
+def test_a_damaged_record_is_none(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        ShardRecord.from_json(content)
+    output = new_run(tmp_path / "out").output
+    output.commit(_result(0), PLACE)
+    (tmp_path / "out/shards/00000.json").write_bytes(content)
+    assert list(output.done()) == []
 
 
-def test_overwriting_removes_the_files_of_a_run_and_no_others(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"zsre": "1", "status": "finished"}))
-    for name in ("part-00000.parquet", "part-00001.parquet", ".part-00002.parquet.tmp", "notes.md", "rejects.jsonl"):
+@pytest.mark.parametrize("damage", ["cut", "gone", "longer", "overwritten"])
+def test_a_shard_whose_part_is_damaged_is_not_done(tmp_path: Path, damage: str) -> None:
+    output = new_run(tmp_path / "out").output
+    output.commit(_result(0), PLACE)
+    output.commit(_result(1), PLACE)
+    part = tmp_path / "out/part-00001.parquet"
+    content = part.read_bytes()
+    match damage:
+        case "cut":
+            part.write_bytes(content[:-10])
+        case "gone":
+            part.unlink()
+        case "longer":
+            part.write_bytes(content + b"\0")
+        case _:
+            part.write_bytes(bytes(len(content)))
+    assert [record.index for record in output.done()] == [0]
+
+
+def test_a_new_run_removes_the_files_of_an_earlier_one_and_no_others(tmp_path: Path) -> None:
+    output = new_run(tmp_path).output
+    output.commit(_result(0, TABLE, REJECT), PLACE)
+    output.commit(_result(100_000), PLACE)
+    output.write_run({"zsre": "1", "status": "finished"})
+    output.write_rejects()
+    for name in (".part-00002.parquet.tmp", "shards/.00002.json.tmp", "notes.md", "part-x.parquet"):
         (tmp_path / name).write_text("old")
-    open_output(tmp_path, overwrite=True)
-    assert _files(tmp_path) == ["notes.md", "rejects.jsonl"]
-    assert (tmp_path / "rejects.jsonl").read_text() == ""
-
-
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("")
-    with pytest.raises(OutputError, match="is not a directory; give another one with -o"):
-        open_output(tmp_path / "out", overwrite=True)
-
-
-def test_a_place_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot be written to: Not a directory; give another directory"):
-        open_output(tmp_path / "file" / "out", overwrite=False)
+    output.begin()
+    assert _files(tmp_path) == ["notes.md", "part-x.parquet"]
 
 
 def test_a_full_disk_leaves_no_half_part_and_says_what_remains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = open_output(tmp_path / "out", overwrite=False)
-    output.write_part(0, TABLE)
+    output = new_run(tmp_path / "out").output
+    output.commit(_result(0), PLACE)
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError) as raised:
-        output.write_part(1, TABLE)
+        output.commit(_result(1), PLACE)
     with pytest.raises(OutputError, match=r"rejects\.jsonl: cannot be written: No space left"):
-        output.add_rejects([REJECT])
+        output.write_rejects()
     assert str(raised.value) == (
         f"{tmp_path / 'out' / 'part-00001.parquet'}: cannot be written: No space left on device; "
-        "complete so far: 1 part; mend that, then run again with --overwrite"
+        "complete so far: 1 part; mend that, then the same command goes on"
     )
-    assert _files(output.path) == ["part-00000.parquet", "rejects.jsonl"]
-    assert (output.path / "rejects.jsonl").read_bytes() == b""
+    assert _files(tmp_path / "out") == ["part-00000.parquet", "shards/00000.json"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
@@ -110,36 +136,38 @@ def test_a_write_that_really_fails_is_reported(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 import pyarrow as pa
+from tests.runner.fakes import new_run
+from tests.runner.test_output import PLACE, _result
 from zsre.relations.errors import OutputError
-from zsre.runner.output import open_output
-from zsre.runner.records import Reason, Reject
-output = open_output(Path({str(tmp_path / "out")!r}), overwrite=False)
+output = new_run(Path({str(tmp_path / "out")!r})).output
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
-for write in (
-    lambda: output.write_part(0, pa.table({{"n": [str(n * n) for n in range(20_000)]}})),
-    lambda: output.add_rejects([Reject("f", n, Reason.NOT_JSON, "d", "t") for n in range(200)]),
-):
-    try:
-        write()
-    except OutputError as error:
-        print(error)
+try:
+    output.commit(_result(0, pa.table({{"n": [str(n * n) for n in range(20_000)]}})), PLACE)
+except OutputError as error:
+    print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.count("cannot be written: File too large; mend that") == 2
-    assert _files(tmp_path / "out") == ["rejects.jsonl"]
-    assert (tmp_path / "out" / "rejects.jsonl").stat().st_size == 0
+    assert "cannot be written: File too large; mend that" in done.stdout
+    assert _files(tmp_path / "out") == []
 
 
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = open_output(tmp_path / "out", overwrite=False)
+    output = new_run(tmp_path / "out").output
 
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        output.write_part(0, TABLE)
-    assert _files(output.path) == ["rejects.jsonl"]
+        output.commit(_result(0), PLACE)
+    assert _files(tmp_path / "out") == []
+
+
+def test_parts_are_in_order_even_beyond_five_digits(tmp_path: Path) -> None:
+    output = OutputDirectory(LocalFolder(tmp_path))
+    for number in (100_000, 99_999, 2):
+        output.commit(_result(number), PLACE)
+    assert output.part_names() == ["part-00002.parquet", "part-99999.parquet", "part-100000.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -147,11 +175,16 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     [
         ("corpus.jsonl", "corpus.triples"),
         ("data/news.2020.jsonl.gz", "news.2020.triples"),
+        ("news.jsonl.zst", "news.triples"),
+        ("news.parquet", "news.triples"),
         ("news.json", "news.triples"),
         ("news", "news.triples"),
+        ("data/news/", "news.triples"),
+        ("data/news-*.jsonl", "news-.triples"),
+        ("data/*.jsonl", "corpus.triples"),
         (".jsonl", ".jsonl.triples"),
         ("-", "stdin.triples"),
     ],
 )
 def test_the_default_directory_is_named_after_the_input(corpus: str, expected: str) -> None:
-    assert default_output(corpus) == Path(expected)
+    assert default_output(corpus) == expected

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from zsre.relations.errors import UsageError
 from zsre.relations.examples import Mention
-from zsre.runner.corpus import RawLine, read_lines
+from zsre.runner.lines import LineStream, RawLine
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
 
 
@@ -165,7 +165,7 @@ def test_line_ends_that_are_carriage_returns_alone_are_named(chars: int) -> None
 
 
 def _rejects(content: bytes, max_line_bytes: int = 2**20) -> list[Reject]:
-    lines = read_lines(io.BytesIO(content), "corpus.jsonl", max_line_bytes)
+    lines = LineStream(io.BytesIO(content), "corpus.jsonl", max_line_bytes)
     items = [parse_line(line, "corpus.jsonl", RecordSettings()) for line in lines]
     return [item for item in items if isinstance(item, Reject)]
 

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.runner.fakes import new_run
 from tests.runner.test_triples import a_triple
 from zsre.runner import report
+from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
-from zsre.runner.output import open_output
 from zsre.runner.report import RunProgress, RunSummary, first_triples, printable, summary_lines, triples_table
+from zsre.runner.stages import ShardResult
 from zsre.runner.triples import triples_batch, triples_schema
 
 
 def _summary(counts: Counts, **changes: tuple[str, ...]) -> list[str]:
-    return list(summary_lines(RunSummary(counts, 2.0, "CPU", "a-model", Path("corpus.triples"), **changes)))
+    return list(summary_lines(RunSummary(counts, counts, 2.0, "CPU", "a-model", "corpus.triples", **changes)))
 
 
 def test_the_summary_says_what_was_done_and_how_fast() -> None:
@@ -93,14 +95,15 @@ def test_quiet_shows_nothing(terminal: bool, caplog: pytest.LogCaptureFixture) -
 
 
 def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> None:
-    output = open_output(tmp_path, overwrite=False)
+    run = new_run(tmp_path)
     schema = triples_schema((), {})
     import pyarrow as pa
 
     for index, heads in enumerate((["Acme", "[red]Globex\x1b[0m"], [], ["Initech", "Hooli"])):
         batch = triples_batch([a_triple(head=head) for head in heads], schema)
-        output.write_part(index, pa.Table.from_batches([batch]))
-    rows = first_triples(output, 3)
+        result = ShardResult(index, pa.Table.from_batches([batch]), (), Counts())
+        run.commit(result, Place(0, index + 1, 1, 1, index, index + 1))
+    rows = first_triples(run.output, 3)
     assert [row["head"] for row in rows] == ["Acme", "[red]Globex\x1b[0m", "Initech"]
     written = io.StringIO()
     Console(file=written, width=120).print(triples_table(rows, 120))

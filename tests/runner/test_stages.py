@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.runner.fakes import FakeEngine, jsonl, make_job
+from tests.runner.fakes import FakeEngine, held_shard, jsonl, make_job
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner import batch
 from zsre.runner.batch import Batch
-from zsre.runner.corpus import RawLine, Shard
+from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
 from zsre.runner.stages import process_shard, process_shards
 
@@ -21,8 +21,7 @@ def _shards(count: int) -> list[Shard]:
     for index in range(count):
         texts = [{"id": f"{index}-{text}", "text": text} for text in TEXTS[index % 3 :]]
         lines = [*jsonl(texts).splitlines(), b"{", b""]
-        held = tuple(RawLine(number, line, len(line) + 1) for number, line in enumerate(lines, start=1))
-        found.append(Shard(index, "corpus.jsonl", 1, len(held), 2**20, held))
+        found.append(held_shard(lines, index))
     return found
 
 
@@ -38,7 +37,7 @@ def test_overlapped_shards_come_to_the_same_as_one_by_one(sentences: int, monkey
         assert one.table.equals(other.table) and one.rejects == other.rejects
         assert one.counts.to_dict() == other.counts.to_dict()
     sizes, documents = zip(*told, strict=True)
-    assert sum(sizes) == sum(line.size for shard in shards for line in shard.lines())
+    assert sum(sizes) == sum(line.size for shard in shards for line in shard.held)
     assert sum(documents) == sum(found.counts.documents for found in alone)
 
 

@@ -1,0 +1,165 @@
+"""What a run would come to, from a sample of its input: nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from zsre.relations.errors import NothingExtractedError, UsageError
+from zsre.runner.corpus import Place, Shard
+from zsre.runner.counts import Counts
+from zsre.runner.inputs import Kind, Segment
+from zsre.runner.job import Job
+from zsre.runner.lines import RawLine
+from zsre.runner.output import parquet_bytes
+from zsre.runner.parquet_input import read_rows, row_count
+from zsre.runner.plan import Plan
+from zsre.runner.reading import open_lines
+from zsre.runner.stages import process_shards
+
+#: Places of the input that are looked at, and the records that are read at each.
+SPOTS: Final = 8
+SPOT_LINES: Final = 32
+#: How far a compressed file is read to see how much a line takes.
+_COMPRESSED_LINES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a few records came to, and how many times as much the whole input holds."""
+
+    counts: Counts
+    seconds: float
+    part_bytes: int
+    scale: float
+    vector_bytes: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Lines at some place of the input, which are ``size`` bytes of it."""
+
+    segment: Segment
+    lines: tuple[RawLine, ...]
+    size: float
+
+
+def sample(plan: Plan, job: Job) -> Sample:
+    """Run some records from all over the input through the whole pipeline, and time that.
+
+    Raises UsageError for a stream, of which nobody knows how long it is and which can't be read again.
+    """
+    if any(segment.kind == Kind.STREAM for segment in plan.segments):
+        raise UsageError("--dry-run: reads here and there, which a stream does not allow; give it a file")
+    probes = list(_probes(plan, job.records.fields))
+    read = sum(probe.size for probe in probes)
+    if not read:
+        raise NothingExtractedError(f"{plan.corpus}: holds no records, so there is nothing to estimate")
+    counts, tables = Counts(), []
+    started = time.monotonic()
+    with closing(process_shards(map(_shard, range(len(probes)), probes), job)) as results:
+        for result in results:
+            counts.add(result.counts)
+            tables.append(result.table)
+    seconds = time.monotonic() - started
+    records = counts.lines - counts.blank_lines
+    scale = max(1.0, sum(segment.size or 0 for segment in plan.segments) / read)
+    if plan.cut.limit is not None and records:
+        scale = min(scale, plan.cut.limit / records)
+    vectors = 2 * job.engine.contract.dimension * (counts.mentions + counts.scored_pairs) if plan.kept else 0
+    part = len(parquet_bytes(pa.concat_tables(tables)))
+    return Sample(counts, seconds, part, scale, vectors, job.engine.device)
+
+
+def estimate_lines(taken: Sample, plan: Plan) -> Iterator[str]:
+    """Yield what a run would come to, for a person."""
+    counts, scale = taken.counts, taken.scale
+    what = ("documents", "sentences", "pairs", "scored_pairs", "triples", "rejected")
+    about = {name: _rounded(getattr(counts, name) * scale) for name in what}
+    yield f"{plan.corpus}: estimated from {counts.documents:,} documents, read in {taken.seconds:.1f} s"
+    for name in what:
+        yield f"  {name.replace('_', ' '):<13}{about[name]:>15,}"
+    yield f"  {'time':<13}{_duration(taken.seconds * scale):>15} on {taken.device}"
+    yield f"  {'triples take':<13}{_bytes(taken.part_bytes * scale):>15}"
+    if taken.vector_bytes:
+        yield f"  {'vectors take':<13}{_bytes(taken.vector_bytes * scale):>15}"
+    yield "nothing was written"
+
+
+def _probes(plan: Plan, fields: tuple[str, ...]) -> Iterator[_Probe]:
+    """Yield lines from places that are evenly spread over the bytes of all inputs."""
+    ends = np.cumsum([segment.size or 0 for segment in plan.segments])
+    total = int(ends[-1])
+    seen: set[tuple[int, int]] = set()
+    for spot in range(SPOTS):
+        position = total * spot // SPOTS
+        number = int(np.searchsorted(ends, position, side="right"))
+        if number == len(plan.segments):
+            continue
+        segment = plan.segments[number]
+        assert segment.size is not None
+        within = position - (int(ends[number]) - segment.size)
+        probe = _probe(segment, within, plan.cut.max_line_bytes, fields)
+        first = probe.lines[0].number if probe.lines else 0
+        place = (number, within if segment.kind == Kind.PLAIN else first)
+        if probe.lines and place not in seen:
+            seen.add(place)
+            yield probe
+
+
+def _probe(segment: Segment, within: int, max_line_bytes: int, fields: tuple[str, ...]) -> _Probe:
+    assert segment.size is not None
+    if segment.kind == Kind.PARQUET:
+        rows = row_count(segment.name)
+        first = rows * within // max(segment.size, 1)
+        count = min(SPOT_LINES, rows - first)
+        lines = tuple(read_rows(segment.name, first + 1, count, max_line_bytes, fields)) if count else ()
+        return _Probe(segment, lines, segment.size * len(lines) / max(rows, 1))
+    with closing(open_lines(segment, max_line_bytes)) as opened:
+        lines_of = opened.lines
+        if segment.kind == Kind.PLAIN:
+            if within:
+                lines_of.seek(within, 1)
+                lines_of.skip(1)
+            lines = tuple(islice(lines_of, SPOT_LINES))
+            return _Probe(segment, lines, sum(line.size for line in lines))
+        lines = tuple(islice(lines_of, SPOT_LINES * SPOTS))
+        lines_of.skip(_COMPRESSED_LINES)
+        passed = min(opened.raw_position(), segment.size)
+        return _Probe(segment, lines, passed * len(lines) / max(1, lines_of.number - 1))
+
+
+def _shard(index: int, probe: _Probe) -> Shard:
+    segment = probe.segment
+    place = Place(0, probe.lines[0].number, len(probe.lines), len(probe.lines), 0, 0)
+    return Shard(index, segment.name, Kind.STREAM, place, 0, segment.id_prefix, probe.lines)
+
+
+def _rounded(number: float) -> int:
+    """Return a number to two digits, or itself if it is small: an estimate isn't better than that."""
+    digits = len(str(int(number)))
+    return round(number) if digits <= 2 else round(number, 2 - digits)  # type: ignore[return-value]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

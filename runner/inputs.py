@@ -1,0 +1,228 @@
+"""What is given as a corpus: files of several kinds, patterns, folders, standard input; each becomes segments to cut.
+
+Kinds are told by content, not by name. Only in a folder do names decide, on which of its files are looked at.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import logging
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pyarrow import fs
+
+from zsre.relations.errors import DataError, UsageError
+from zsre.runner.flags import STANDARD_INPUT
+from zsre.runner.storage import file_system, is_uri, open_input
+
+logger = logging.getLogger(__name__)
+
+STANDARD_INPUT_NAME: Final = "standard input"
+#: Files of a folder that are read.
+SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".parquet")
+COMPRESSED_SUFFIXES: Final = (".gz", ".zst")
+_WILDCARDS: Final = re.compile(r"[*?\[]")
+#: How much of a file's beginning and end goes into its digest.
+DIGEST_BYTES: Final = 2**16
+_GIVE: Final = "give a JSONL or Parquet file, a folder of them, or - for standard input"
+
+
+class Kind(StrEnum):
+    """How an input is read. Only a ``plain`` file and a ``parquet`` one can be entered anywhere."""
+
+    PLAIN = "plain"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    PARQUET = "parquet"
+    #: Standard input or a pipe, which can be read only once.
+    STREAM = "stream"
+    #: A folder of kept vectors.
+    VECTORS = "vectors"
+
+
+_MAGIC: Final = {b"\x1f\x8b": Kind.GZIP, b"\x28\xb5\x2f\xfd": Kind.ZSTD, b"PAR1": Kind.PARQUET}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of an input: all of a file, or what was added at its end since an earlier run.
+
+    It goes from ``start`` to ``size``, in bytes, and begins with the line ``first_line``. ``digest`` tells the file
+    from others, and from itself after a change; it is empty for a stream. ``id_prefix`` stands before the number of a
+    line where that serves as an id.
+    """
+
+    name: str
+    kind: Kind
+    size: int | None
+    digest: str
+    start: int = 0
+    first_line: int = 1
+    id_prefix: str = ""
+
+
+def find_segments(given: Sequence[str]) -> tuple[Segment, ...]:
+    """Return what inputs come to, in the order given, and sorted within a folder or pattern.
+
+    Raises DataError for what can't be read, UsageError for what can't be meant.
+    """
+    if STANDARD_INPUT in given:
+        if len(given) > 1:
+            raise UsageError("-: standard input cannot be read together with other inputs; give it alone")
+        return (Segment(STANDARD_INPUT_NAME, Kind.STREAM, None, ""),)
+    one_file = len(given) == 1
+    found: list[tuple[str, str]] = []
+    for name in given:
+        names, root = _expanded(name)
+        if root is not None and len(given) == 1:
+            found.extend((own, os.path.relpath(own, root) if not is_uri(own) else own[len(root) :]) for own in names)
+        else:
+            found.extend((own, own) for own in names)
+        one_file = one_file and names == [name]
+    _check_once([name for name, _ in found])
+    return tuple(_segment(name, "" if one_file else f"{Path(label).as_posix()}:") for name, label in found)
+
+
+def kind_of(head: bytes) -> Kind:
+    """Return the kind of a file that begins so."""
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    return Kind.PLAIN
+
+
+def digest(name: str, size: int) -> str:
+    """Return a digest of a file's first ``size`` bytes, made of their number, their beginning and their end."""
+    with open_input(name) as file:
+        return _digest(file, size)
+
+
+def ends_line(name: str, size: int) -> bool:
+    """Tell whether the first ``size`` bytes of a file end with a line."""
+    if not size:
+        return True
+    with open_input(name) as file:
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
+
+
+def _segment(name: str, id_prefix: str) -> Segment:
+    try:
+        size = _size(name)
+        if size is None:
+            return Segment(name, Kind.STREAM, None, "", id_prefix=id_prefix)
+        with open_input(name) as file:
+            return Segment(name, kind_of(file.read(4)), size, _digest(file, size), id_prefix=id_prefix)
+    except OSError as error:
+        raise DataError(f"{name}: {error.strerror or error}; check its name and permissions") from error
+
+
+def _size(name: str) -> int | None:
+    """Return a file's size, or ``None`` for a pipe."""
+    if is_uri(name):
+        system, path = file_system(name)
+        (info,) = system.get_file_info([path])
+        return int(info.size)
+    found = Path(name).stat()
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _digest(file: BinaryIO, size: int) -> str:
+    told = hashlib.sha256(str(size).encode())
+    for start in (0, max(0, size - DIGEST_BYTES)):
+        file.seek(start)
+        told.update(file.read(min(DIGEST_BYTES, size - start)))
+    return told.hexdigest()[:32]
+
+
+def _expanded(given: str) -> tuple[list[str], str | None]:
+    """Return the files that one input stands for, and, of a folder, its name."""
+    if is_uri(given):
+        return _expanded_uri(given)
+    path = Path(given)
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if _WILDCARDS.search(given):
+            found = glob.glob(given, recursive=True)  # noqa: PTH207 - Path's takes no pattern that begins at the root
+            return _matched(given, sorted(name for name in found if Path(name).is_file())), None
+        raise DataError(f"{given}: {error.strerror}; {_GIVE}") from error
+    if not stat.S_ISDIR(mode):
+        return [given], None
+    names = [str(own.relative_to(path).as_posix()) for own in path.rglob("*") if own.is_file()]
+    return [str(path / name) for name in _wanted(given, names)], given
+
+
+def _expanded_uri(given: str) -> tuple[list[str], str | None]:
+    address, mark, options = given.partition("?")
+    wild = _WILDCARDS.search(address)
+    root = address[: wild.start()].rpartition("/")[0] if wild else address.rstrip("/")
+    try:
+        system, path = file_system(f"{root}{mark}{options}")
+        (info,) = system.get_file_info([path])
+        if info.type == fs.FileType.File and not wild:
+            return [given], None
+        selected = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    except OSError as error:
+        raise DataError(f"{given}: {error}; {_GIVE}") from error
+    names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
+    if wild:
+        pattern = _pattern(address[len(root) + 1 :])
+        chosen = _matched(given, sorted(name for name in names if pattern.fullmatch(name)))
+    elif not names:
+        raise DataError(f"{given}: No such file or folder; {_GIVE}")
+    else:
+        chosen = _wanted(given, names)
+    return [f"{root}/{name}{mark}{options}" for name in chosen], None if wild else f"{root}/"
+
+
+def _pattern(given: str) -> re.Pattern[str]:
+    """Return what a pattern of names means, where ``*`` stays within a folder and ``**`` doesn't."""
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", given)
+    meant = (parts.get(token) or (token if len(token) > 1 else re.escape(token)) for token in tokens)
+    return re.compile("".join(meant))
+
+
+def _matched(given: str, names: list[str]) -> list[str]:
+    if not names:
+        raise DataError(f"{given}: no file has a name like that; {_GIVE}")
+    return names
+
+
+def _wanted(folder: str, names: Sequence[str]) -> list[str]:
+    """Return those of a folder's files that a corpus consists of, sorted; hidden ones don't count."""
+    shown = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    wanted = sorted(name for name in shown if _is_wanted(name))
+    if not wanted:
+        raise DataError(
+            f"{folder}: holds no file that ends in {', '.join(SUFFIXES)}, or in {' or '.join(COMPRESSED_SUFFIXES)} "
+            "after that; name the files themselves"
+        )
+    if len(wanted) < len(shown):
+        left_out = next(name for name in shown if not _is_wanted(name))
+        logger.info("%s: %d other files are left out, such as %s", folder, len(shown) - len(wanted), left_out)
+    return wanted
+
+
+def _is_wanted(name: str) -> bool:
+    for suffix in COMPRESSED_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name.endswith(SUFFIXES)
+
+
+def _check_once(names: Sequence[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        real = name if is_uri(name) else os.path.realpath(name)
+        if real in seen:
+            raise UsageError(f"{name}: is given twice, also as {seen[real]}; give each file once")
+        seen[real] = name

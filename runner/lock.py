@@ -1,0 +1,60 @@
+"""One run at a time in a folder: a lock that ends with the process that holds it, however that goes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from zsre.relations.errors import OutputError
+
+LOCK_FILE: Final = ".lock"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BinaryIO) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class FolderLock:
+    """Holds a folder of this machine until it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Lock a folder that is there; raise OutputError if another run holds it, or if it can't be written to."""
+        path = folder / LOCK_FILE
+        try:
+            # The file stays when the lock ends: removed, it could be one that another run has just locked.
+            self._file = path.open("a+b")
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: cannot be written to: {error.strerror}; give another directory with -o"
+            ) from error
+        try:
+            _lock(self._file)
+        except OSError as error:
+            self._file.close()
+            raise OutputError(
+                f"{folder}: another run is writing to it; wait for it, or give another directory with -o"
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._file.close()
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a run is writing to a folder at this moment."""
+    if not os.access(folder / LOCK_FILE, os.W_OK):
+        return False
+    try:
+        FolderLock(folder).close()
+    except OutputError:
+        return True
+    return False

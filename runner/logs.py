@@ -1,0 +1,53 @@
+"""What a command says while it runs: lines for people, or one JSON object a line for those who collect logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+FORMATS: Final = ("plain", "json")
+#: The attribute of a log record that holds figures beside its message.
+_FIELDS: Final = "zsre_fields"
+
+
+def configure_logging(program: str, quiet: bool, form: str) -> None:
+    """Send what the library logs to standard error, in that form."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(f"{program}: %(message)s"))
+    logging.basicConfig(handlers=[handler])
+    logging.getLogger("zsre").setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def with_fields(**fields: object) -> Mapping[str, object]:
+    """Return what is given to a logger as ``extra`` so that figures stand beside the message."""
+    return {_FIELDS: fields}
+
+
+def tell_end(program: str, form: str, level: str, message: str, exit_code: int) -> None:
+    """Say on standard error why a command ends; ``level`` is ``error`` or ``interrupted``."""
+    if form == "json":
+        text = json_line(level, message, {"exit_code": exit_code})
+    else:
+        text = f"{program}: {level}{': ' if level == 'error' else ' '}{message}"
+    print(text, file=sys.stderr)
+
+
+def json_line(level: str, message: str, fields: Mapping[str, object]) -> str:
+    """Return one JSON object, on a line."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": now, "level": level, "message": message, **fields}, ensure_ascii=False, default=str)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``message``, and the figures that go with it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        fields = dict(getattr(record, _FIELDS, {}))
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json_line(record.levelname.lower(), record.getMessage(), fields)

@@ -1,0 +1,122 @@
+"""What a command line asks for, checked as far as that goes without loading anything."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from zsre.relations.errors import OutputError, UsageError
+from zsre.runner.corpus import CutSettings
+from zsre.runner.flags import STANDARD_INPUT, check_flags, check_least
+from zsre.runner.inputs import Kind, Segment, find_segments
+from zsre.runner.kept import check_kept_target
+from zsre.runner.kept_tables import PRECISIONS
+from zsre.runner.lock import is_locked
+from zsre.runner.output import OutputDirectory, default_output
+from zsre.runner.parquet_input import check_columns
+from zsre.runner.records import RecordSettings
+from zsre.runner.run_state import Wish, earlier_run
+from zsre.runner.storage import LocalFolder, is_uri, open_folder
+from zsre.runner.triples import check_kept
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read, where it goes, and how."""
+
+    corpus: str
+    segments: tuple[Segment, ...]
+    output: OutputDirectory
+    wish: Wish
+    cut: CutSettings
+    records: RecordSettings
+    kept: Path | None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Return what of the plan can change a row, or where shards end."""
+        records = asdict(self.records)
+        del records["stop_at_reject"]
+        return {**records, **asdict(self.cut)}
+
+    @property
+    def size(self) -> int | None:
+        """Return the bytes to read, or ``None`` where that isn't known beforehand."""
+        if any(segment.kind not in (Kind.PLAIN, Kind.PARQUET) for segment in self.segments):
+            return None
+        return sum((segment.size or 0) - segment.start for segment in self.segments)
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    """Check what was asked for; raise ZsreError for what can't be meant or can't be read."""
+    check_common(args)
+    keep = tuple(name.strip() for name in args.keep.split(",")) if args.keep else ()
+    check_kept(keep)
+    records = RecordSettings(args.text_field, args.id_field, keep, args.max_text_chars, args.on_error == "fail")
+    cut = CutSettings(args.shard_lines, args.max_line_bytes, args.limit)
+    segments = find_segments(args.corpus)
+    for segment in segments:
+        if segment.kind == Kind.PARQUET:
+            check_columns(segment.name, records.text_field)
+    if args.append and cut.limit is not None:
+        raise UsageError("--append: takes in all that is new, so it cannot go together with --limit")
+    wish = wanted(args)
+    output = open_output(args)
+    plan = Plan(corpus_name(args.corpus), segments, output, wish, cut, records, args.save_pairs)
+    _check_saving(args, plan)
+    return plan
+
+
+def check_common(args: argparse.Namespace) -> None:
+    """Raise UsageError for a flag that can't be meant, whatever is read."""
+    check_flags(args)
+    check_least(args, processes=1, show=0)
+    if not 0 <= args.max_reject_rate <= 1:
+        raise UsageError(f"--max-reject-rate {args.max_reject_rate}: must lie between 0 and 1")
+    if args.append and args.overwrite:
+        raise UsageError("--append and --overwrite: one keeps the earlier run, the other doesn't; give one of them")
+
+
+def wanted(args: argparse.Namespace) -> Wish:
+    """Return what is to become of an earlier run."""
+    if args.overwrite:
+        return Wish.OVERWRITE
+    return Wish.APPEND if args.append else Wish.GO_ON
+
+
+def open_output(args: argparse.Namespace) -> OutputDirectory:
+    """Return where triples go; raise OutputError if it is plain from the start that they may not."""
+    if args.output == "":
+        raise UsageError("-o: the directory has no name; leave -o out, or name one")
+    if args.output is None and is_uri(args.corpus[0]):
+        raise UsageError("-o is missing: name where the triples go, a directory or a place in a store")
+    output = OutputDirectory(open_folder(args.output or default_output(args.corpus[0])))
+    if isinstance(output.folder, LocalFolder) and is_locked(output.folder.path):
+        raise OutputError(f"{output.name}: another run is writing to it; wait for it, or give another with -o")
+    earlier_run(output, wanted(args))
+    return output
+
+
+def corpus_name(given: Sequence[str]) -> str:
+    """Return what inputs are called together."""
+    if list(given) == [STANDARD_INPUT]:
+        return "standard input"
+    return given[0] if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
+
+
+def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
+    if plan.kept is None:
+        if args.save_fitting or args.save_precision != PRECISIONS[0]:
+            raise UsageError(
+                "--save-fitting and --save-precision say how vectors are kept: name a directory, --save-pairs"
+            )
+        return
+    if is_uri(str(args.save_pairs)) or ":/" in str(args.save_pairs):
+        raise UsageError(f"--save-pairs {plan.kept}: vectors are kept in a directory of this machine, or one mounted")
+    folder = plan.output.folder
+    if isinstance(folder, LocalFolder) and plan.kept.resolve() == folder.path.resolve():
+        raise UsageError(f"--save-pairs {plan.kept}: is where the triples go; name another directory")
+    going_on = earlier_run(plan.output, plan.wish) is not None
+    check_kept_target(plan.kept, args.overwrite or going_on)

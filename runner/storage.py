@@ -1,0 +1,220 @@
+"""Where files lie: on this machine, or in a store that Arrow has a file system for, named as in ``s3://bucket/key``."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import pyarrow as pa
+from pyarrow import fs
+
+from zsre.relations.errors import UsageError
+from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
+
+#: A scheme of one letter would be a drive of Windows.
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_BUFFER_BYTES: Final = 2**20
+
+
+def is_uri(name: str) -> bool:
+    """Tell whether a name is that of a store rather than a path of this machine."""
+    return _URI.match(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def file_system(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a URI, and the path in it; raise UsageError if there is none."""
+    try:
+        system, path = fs.FileSystem.from_uri(uri)
+    except (pa.ArrowException, OSError, ImportError, ValueError) as error:
+        raise UsageError(f"{uri}: cannot be opened: {str(error).splitlines()[0]}") from error
+    return system, path
+
+
+def open_input(name: str) -> BinaryIO:
+    """Open a file to read, from anywhere in it; raise OSError if that can't be done."""
+    if not is_uri(name):
+        return Path(name).open("rb")
+    system, path = file_system(name)
+    # Arrow's files read blocks; lines are what Python adds.
+    return io.BufferedReader(cast(io.RawIOBase, system.open_input_file(path)), _BUFFER_BYTES)
+
+
+class Folder(ABC):
+    """A folder to write to, whose files appear under their names only when they are complete.
+
+    All methods raise OSError for what the storage can't do.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    @abstractmethod
+    def within(self, name: str) -> str:
+        """Return what a file of the folder is called."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Tell whether anything has that name."""
+
+    @abstractmethod
+    def is_folder(self) -> bool:
+        """Tell whether it is there, and a folder."""
+
+    @abstractmethod
+    def make(self) -> None:
+        """Make the folder, and those it is in."""
+
+    @abstractmethod
+    def files(self, under: str = "") -> dict[str, int]:
+        """Return the names of the files in it, or in a folder of it, each with its size."""
+
+    @abstractmethod
+    def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file and put it in its place."""
+
+    @abstractmethod
+    def open(self, name: str) -> BinaryIO:
+        """Open a file to read."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file, which may be missing."""
+
+    def read(self, name: str) -> bytes:
+        """Return what a file holds."""
+        with self.open(name) as file:
+            return file.read()
+
+    def is_empty(self, ignoring: Collection[str] = ()) -> bool:
+        """Tell whether nothing is in it, but for some names."""
+        return all(name in ignoring for name in self.files())
+
+
+class LocalFolder(Folder):
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.path = path
+
+    def within(self, name: str) -> str:
+        """Return the path of a file."""
+        return str(self.path / name)
+
+    def exists(self) -> bool:
+        """Tell whether anything has that name."""
+        return self.path.exists()
+
+    def is_folder(self) -> bool:
+        """Tell whether it is there, and a folder."""
+        return self.path.is_dir()
+
+    def is_empty(self, ignoring: Collection[str] = ()) -> bool:
+        """Tell whether neither files nor folders are in it, but for some names."""
+        return all(entry.name in ignoring for entry in self.path.iterdir())
+
+    def make(self) -> None:
+        """Make the folder, and those it is in."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def files(self, under: str = "") -> dict[str, int]:
+        """Return the names of the files in it, or in a folder of it, each with its size."""
+        try:
+            with os.scandir(self.path / under) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except FileNotFoundError:
+            return {}
+
+    def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file beside its place, flush it to the disk, and rename it."""
+        path = self.path / name
+        path.parent.mkdir(exist_ok=True)
+        replace_file(path, write)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file to read."""
+        return (self.path / name).open("rb")
+
+    def remove(self, name: str) -> None:
+        """Remove a file, which may be missing."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def leftovers(self, under: str = "") -> Iterator[Path]:
+        """Yield the temporary files that a run which was killed left behind."""
+        return (self.path / under).glob(f".*{TEMPORARY_SUFFIX}")
+
+
+class RemoteFolder(Folder):
+    """A folder of a store. What is written there appears when it is complete, or is removed again."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self._system, path = file_system(uri)
+        self._path = path.rstrip("/")
+
+    def within(self, name: str) -> str:
+        """Return the URI of a file."""
+        address, mark, options = self.name.partition("?")
+        return f"{address.rstrip('/')}/{name}{mark}{options}"
+
+    def exists(self) -> bool:
+        """Tell whether anything has that name."""
+        return bool(self._type(self._path) != fs.FileType.NotFound)
+
+    def is_folder(self) -> bool:
+        """Tell whether it is there, and a folder."""
+        return bool(self._type(self._path) == fs.FileType.Directory)
+
+    def make(self) -> None:
+        """Make the folder where the store has such a thing."""
+        self._system.create_dir(self._path, recursive=True)
+
+    def files(self, under: str = "") -> dict[str, int]:
+        """Return the names of the files in it, or in a folder of it, each with its size."""
+        where = f"{self._path}/{under}".rstrip("/")
+        found = self._system.get_file_info(fs.FileSelector(where, allow_not_found=True))
+        return {info.base_name: info.size for info in found if info.type == fs.FileType.File}
+
+    def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file, or remove what came of it."""
+        # Arrow has no way to give up on a file: one that isn't finished is put in its place as it is.
+        whole = io.BytesIO()
+        write(whole)
+        path = f"{self._path}/{name}"
+        if "/" in name:
+            self._system.create_dir(path.rpartition("/")[0], recursive=True)
+        try:
+            with self._system.open_output_stream(path) as stream:
+                stream.write(whole.getbuffer())
+        except BaseException:
+            self.remove(name)
+            raise
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file to read."""
+        return open_input(self.within(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file, which may be missing."""
+        path = f"{self._path}/{name}"
+        if self._type(path) != fs.FileType.NotFound:
+            self._system.delete_file(path)
+
+    def _type(self, path: str) -> fs.FileType:
+        (info,) = self._system.get_file_info([path])
+        return info.type
+
+
+def open_folder(name: str) -> Folder:
+    """Return the folder of that name, which need not be there."""
+    return RemoteFolder(name) if is_uri(name) else LocalFolder(Path(name))
