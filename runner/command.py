@@ -7,32 +7,26 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
-from zsre.relations.catalogue import CATALOGUE, load_relations
+from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import NothingExtractedError, TooManyRejectsError, UsageError
-from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
-from zsre.relations.relations_file import check_types
 from zsre.runner.corpus import Shard, cut
-from zsre.runner.decide import make_rules
-from zsre.runner.engine import load_engine, load_relation_engine
-from zsre.runner.entities import load_annotator
+from zsre.runner.decide import TypeMask, make_rules
+from zsre.runner.engine import load_relation_engine
 from zsre.runner.estimate import estimate_lines, sample
-from zsre.runner.extract import extract
-from zsre.runner.job import Decider, Job
-from zsre.runner.kept import KeptDirectory, is_kept, kept_facts, open_kept, read_marker
+from zsre.runner.extract import Executor, LocalExecutor
+from zsre.runner.job_spec import JobSpec, make_spec, open_job, wanted_relations
+from zsre.runner.kept import KeptDirectory, is_kept, open_kept, read_marker
 from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
 from zsre.runner.lock import FolderLock
 from zsre.runner.output import REJECTS_FILE
-from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.plan import Plan, check_common, make_plan, open_output, wanted
 from zsre.runner.recording import Run, recorded
-from zsre.runner.records import RecordSettings
 from zsre.runner.report import (
     RunProgress,
     RunSummary,
@@ -55,6 +49,7 @@ _READING: Final[Mapping[str, object]] = {
     "limit": None,
     "append": False,
     "dry_run": False,
+    "engine": "local",
 }
 
 
@@ -66,12 +61,12 @@ def run(args: argparse.Namespace) -> None:
     plan = make_plan(args)
     relations = wanted_relations(args)
     shards = _first_shards(plan)
-    with open_job(args, relations, plan.records, args.processes) as loaded:
-        job = replace(loaded, all_types=plan.kept is not None and not args.save_fitting)
-        if args.dry_run:
-            write_out("".join(f"{line}\n" for line in estimate_lines(sample(plan, job), plan)))
-        else:
-            _extract(args, plan, job, shards)
+    spec = make_spec(args, relations, plan.records, all_types=plan.kept is not None and not args.save_fitting)
+    if not args.dry_run:
+        _extract(args, plan, spec, shards)
+        return
+    with open_job(spec) as job:
+        write_out("".join(f"{line}\n" for line in estimate_lines(sample(plan, job), plan)))
 
 
 def _run_kept(args: argparse.Namespace) -> None:
@@ -91,68 +86,60 @@ def _run_kept(args: argparse.Namespace) -> None:
     rules = make_rules(relations, scorer.contract, args.threshold, args.max_relations)
     job = KeptJob(kept, scorer, relations, rules)
     started = time.monotonic()
-    facts = _facts(job, f"{path} ({kept.corpus})")
+    about = {"corpus": f"{path} ({kept.corpus})", "relations_source": relations.source, "device": scorer.device}
+    facts = {**about, **job.facts}
     with recorded(output, [kept_segment(path, kept)], wanted(args), facts) as run:
         indices = (index for index in range(kept.shards or 0) if index not in run.done)
         for result in kept_results(path, job, indices):
             run.commit(result, kept_place(result.index, result.counts))
-    _finish(args, job, run, facts, time.monotonic() - started)
-
-
-def wanted_relations(args: argparse.Namespace) -> RelationSet:
-    """Return the relations that the arguments ask for."""
-    # What the default pipeline finds is known before it is loaded, so that a relations file fails early and just once.
-    default = args.spacy_model in (None, *DEFAULT_PIPELINES)
-    return load_relations(args.relations, understood_types(SPACY_TYPES) if default else None)
+    _finish(args, job.mask, run, facts, time.monotonic() - started)
 
 
 @contextmanager
-def open_job(
-    args: argparse.Namespace, relations: RelationSet, records: RecordSettings, processes: int = 1
-) -> Iterator[Job]:
-    """Load the pipeline, check the relations against it, load the model, and close the pipeline in the end."""
-    with closing(load_annotator(args.spacy_model, processes)) as annotator:
-        # The catalogue is nobody's to edit: with a pipeline of other labels, some of its relations just find nothing.
-        if args.relations.partition(":")[0] != CATALOGUE:
-            check_types(relations, understood_types(annotator.labels))
-        engine = load_engine(args.model, args.device, args.threads)
-        rules = make_rules(relations, engine.contract, args.threshold, args.max_relations)
-        yield Job(records, annotator, engine, relations, rules, args.max_mentions)
+def _executor(args: argparse.Namespace, plan: Plan, spec: JobSpec) -> Iterator[Executor]:
+    """Load the job, in this process or in those of a cluster."""
+    if args.engine == "ray":
+        from zsre.runner.ray_executor import open_workers
+
+        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers) as workers:
+            yield workers
+    else:
+        with open_job(spec) as job:
+            yield LocalExecutor(job)
 
 
-def _extract(args: argparse.Namespace, plan: Plan, job: Job, shards: Iterator[Shard] | None) -> None:
-    started = time.monotonic()
-    facts = {**_facts(job, plan.corpus), "settings": plan.settings}
-    with _vectors(args, plan, job) as vectors:
-        if vectors is not None:
-            facts["vectors"] = {"directory": str(plan.kept), "precision": vectors.facts.precision}
-        has_all = (lambda index: True) if vectors is None else vectors.has
-        with recorded(plan.output, plan.segments, plan.wish, facts, has_all) as run:
-            if run.done or shards is None:
-                shards = cut(run.segments, plan.cut, run.done)
-            as_log = args.log_format == "json"
-            with RunProgress(Console(stderr=True), plan.size, args.quiet, run.bytes_done, as_log) as progress:
-                extract(shards, job, run, progress.advance, vectors)
+def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterator[Shard] | None) -> None:
+    as_log = args.log_format == "json"
+    with _executor(args, plan, spec) as executor:
+        started = time.monotonic()
+        about = {"corpus": plan.corpus, "relations_source": spec.relations.source}
+        facts = {**about, **executor.facts, "settings": plan.settings}
+        with _vectors(args, plan, executor) as vectors:
             if vectors is not None:
-                vectors.finish(len(run.done))
-    _finish(args, job, run, facts, time.monotonic() - started)
+                facts["vectors"] = {"directory": str(plan.kept), "precision": vectors.facts.precision}
+            has_all = (lambda index: True) if vectors is None else vectors.has
+            with recorded(plan.output, plan.segments, plan.wish, facts, has_all) as run:
+                if run.done or shards is None:
+                    shards = cut(run.segments, plan.cut, run.done)
+                with RunProgress(Console(stderr=True), plan.size, args.quiet, run.bytes_done, as_log) as progress:
+                    executor.extract(shards, run, progress.advance, vectors)
+                if vectors is not None:
+                    vectors.finish(len(run.done))
+        seconds = time.monotonic() - started
+    _finish(args, TypeMask(spec.relations), run, facts, seconds)
 
 
 @contextmanager
-def _vectors(args: argparse.Namespace, plan: Plan, job: Job) -> Iterator[KeptDirectory | None]:
+def _vectors(args: argparse.Namespace, plan: Plan, executor: Executor) -> Iterator[KeptDirectory | None]:
     """Open the directory where vectors are kept, if they are."""
     if plan.kept is None:
         yield None
         return
     going_on = earlier_run(plan.output, plan.wish) is not None
-    facts = kept_facts(job, plan.corpus, args.save_precision)
+    facts = executor.kept_facts(plan.corpus, args.save_precision)
     vectors = open_kept(plan.kept, facts, args.overwrite, going_on)
     with closing(FolderLock(plan.kept)):
         yield vectors
-
-
-def _facts(job: Decider, corpus: str) -> dict[str, object]:
-    return {"corpus": corpus, "relations_source": job.relations.source, "device": job.engine.device, **job.facts}
 
 
 def _first_shards(plan: Plan) -> Iterator[Shard] | None:
@@ -169,14 +156,13 @@ def _first_shards(plan: Plan) -> Iterator[Shard] | None:
     return chain([first], shards)
 
 
-def _finish(args: argparse.Namespace, job: Decider, run: Run, facts: Mapping[str, object], seconds: float) -> None:
+def _finish(args: argparse.Namespace, mask: TypeMask, run: Run, facts: Mapping[str, Any], seconds: float) -> None:
     """Report what a run came to; raise an error for one that came to nothing, or to too little."""
     counts, output = run.counts, run.output
     if counts.documents == 0:
         raise NothingExtractedError(_nothing(str(facts["corpus"]), run))
-    unseen = tuple(job.mask.unseen(counts.types_seen)) if counts.given_entities else ()
-    device, model = job.engine.device, job.engine.contract.name
-    summary = RunSummary(counts, run.fresh, seconds, device, model, output.name, unseen)
+    unseen = tuple(mask.unseen(counts.types_seen)) if counts.given_entities else ()
+    summary = RunSummary(counts, run.fresh, seconds, facts["device"], facts["model"]["name"], output.name, unseen)
     tell_summary(summary, args.quiet, args.log_format == "json")
     shown = args.show
     if shown is None:

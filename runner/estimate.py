@@ -143,10 +143,10 @@ def _shard(index: int, probe: _Probe) -> Shard:
     return Shard(index, segment.name, Kind.STREAM, place, 0, segment.id_prefix, probe.lines)
 
 
-def _rounded(number: float) -> int:
-    """Return a number to two digits, or itself if it is small: an estimate isn't better than that."""
-    digits = len(str(int(number)))
-    return round(number) if digits <= 2 else round(number, 2 - digits)  # type: ignore[return-value]
+def _rounded(exact: float) -> int:
+    """Return a number to two digits, or to one if it is small: an estimate isn't better than that."""
+    number = round(exact)
+    return round(number, min(0, 2 - len(str(number))))
 
 
 def _duration(seconds: float) -> str:

@@ -77,10 +77,10 @@ def run(args: argparse.Namespace) -> None:
     settings = RecordSettings(text_field=args.text_field)
     record = read_record(args.text, args.record, settings)
     with interrupts_deferred():
-        from zsre.runner.command import open_job, wanted_relations
         from zsre.runner.explain import explain
+        from zsre.runner.job_spec import make_spec, open_job, wanted_relations
     relations = wanted_relations(args)
-    with open_job(args, relations, settings) as job:
+    with open_job(make_spec(args, relations, settings)) as job:
         explanation = explain(record, job, args.top)
     _report(args, explanation)
 

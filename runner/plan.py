@@ -72,7 +72,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
 def check_common(args: argparse.Namespace) -> None:
     """Raise UsageError for a flag that can't be meant, whatever is read."""
     check_flags(args)
-    check_least(args, processes=1, show=0)
+    check_least(args, processes=1, show=0, ray_workers=1)
+    if args.engine != "ray" and (args.ray_address or args.ray_workers):
+        raise UsageError("--ray-address and --ray-workers: are for --engine ray, which isn't given")
     if not 0 <= args.max_reject_rate <= 1:
         raise UsageError(f"--max-reject-rate {args.max_reject_rate}: must lie between 0 and 1")
     if args.append and args.overwrite:

@@ -18,7 +18,7 @@ import spacy
 
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
-from zsre.runner import cli, command
+from zsre.runner import cli, job_spec
 from zsre.runner.entities import load_annotator
 from zsre.runner.storage import LocalFolder
 
@@ -28,8 +28,8 @@ cached_annotator = cache(load_annotator)
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_annotator", cached_annotator)
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(job_spec, "load_annotator", cached_annotator)
     (tmp_path / "relations.yaml").write_text(RELATIONS_YAML)
     (tmp_path / "corpus.jsonl").write_bytes(jsonl(RECORDS))
     return tmp_path
@@ -151,7 +151,7 @@ def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixtur
 def test_all_that_is_wrong_with_the_relations_is_told_before_the_pipeline_is_loaded(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "load_annotator", None)
+    monkeypatch.setattr(job_spec, "load_annotator", None)
     (place / "relations.yaml").write_text(RELATIONS_YAML.replace("[ORG]", "[PERSN]").replace("symmetric", "simmetric"))
     assert _run() == 2
     one, other = capsys.readouterr().err.splitlines()
@@ -184,7 +184,7 @@ def test_a_model_that_cannot_be_used_is_reported(
     def refuse(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise ModelError(f"{model}: not a zsre model on {device} with {threads}")
 
-    monkeypatch.setattr(command, "load_engine", refuse)
+    monkeypatch.setattr(job_spec, "load_engine", refuse)
     assert _run("--model", "m.onnx", "--device", "cpu", "--threads", "2") == 2
     assert _error(capsys) == "m.onnx: not a zsre model on cpu with 2"
     assert not Path("corpus.triples").exists()
@@ -282,7 +282,7 @@ def test_an_interrupted_run_says_how_far_it_got(
                 raise KeyboardInterrupt
             return super().encode(sentences)
 
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Interrupting())
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: Interrupting())
     assert _run("--shard-lines", "1") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
         "zsre-extract: interrupted after 1 part (1 line, 1 triple), kept in corpus.triples; "
@@ -297,7 +297,7 @@ def test_an_interruption_before_the_start_says_so(
     def interrupt(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "load_engine", interrupt)
+    monkeypatch.setattr(job_spec, "load_engine", interrupt)
     assert _run() == 130
     assert capsys.readouterr().err == "zsre-extract: interrupted before anything was written\n"
 
@@ -322,15 +322,15 @@ def test_what_nobody_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatc
     def broken(model: Path | None, device: str, threads: int | None) -> FakeEngine:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(command, "load_engine", broken)
+    monkeypatch.setattr(job_spec, "load_engine", broken)
     with pytest.raises(RuntimeError, match="a defect"):
         _run()
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     code = (
-        "import sys; from zsre.runner import cli, command; from tests.runner.fakes import FakeEngine; "
-        "command.load_engine = lambda *_: FakeEngine(); "
+        "import sys; from zsre.runner import cli, job_spec; from tests.runner.fakes import FakeEngine; "
+        "job_spec.load_engine = lambda *_: FakeEngine(); "
         "sys.exit(cli.main(['corpus.jsonl', '--relations', 'relations.yaml', '--show', '1000', '--quiet']))"
     )
     Path("corpus.jsonl").write_bytes(jsonl(RECORDS * 1000))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.runner.fakes import RECORDS, RELATIONS_YAML, FakeEngine
 from tests.runner.pages import first_cells, read_page, section
-from zsre.runner import command, explain_cli
+from zsre.runner import explain_cli, job_spec
 from zsre.runner.entities import load_annotator
 from zsre.runner.explain import Verdict
 from zsre.runner.pairing import LeftOut
@@ -27,8 +27,8 @@ cached_annotator = cache(load_annotator)
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_annotator", cached_annotator)
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(job_spec, "load_annotator", cached_annotator)
     Path("relations.yaml").write_text(RELATIONS_YAML)
 
 

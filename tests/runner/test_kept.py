@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, FakeEngine, jsonl
-from zsre.runner import batch, cli, command
+from zsre.runner import batch, cli, command, job_spec
 from zsre.runner.engine import load_engine, load_relation_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.kept import mentions_path, pairs_path
@@ -34,9 +34,9 @@ OTHER_YAML = RELATIONS_YAML.replace("threshold: 0.5\n", "") + (
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
     monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_annotator", cached_annotator)
+    monkeypatch.setattr(job_spec, "load_annotator", cached_annotator)
     Path("relations.yaml").write_text(RELATIONS_YAML)
     Path("other.yaml").write_text(OTHER_YAML)
     Path("corpus.jsonl").write_bytes(jsonl(RECORDS))
@@ -93,7 +93,7 @@ def test_keeping_vectors_changes_nothing_in_the_triples() -> None:
 def test_the_real_model_gives_the_same_bits_from_vectors_and_from_text(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "load_engine", load_engine)
+    monkeypatch.setattr(job_spec, "load_engine", load_engine)
     monkeypatch.setattr(command, "load_relation_engine", load_relation_engine)
     model = ("--model", str(tiny_model), "--threshold", "0")
     _keep(*model)
@@ -164,7 +164,7 @@ def test_vectors_of_a_run_that_did_not_finish_are_refused(
                 raise KeyboardInterrupt
             return super().encode(sentences)
 
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Breaking())
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: Breaking())
     args = ("--save-pairs", "vectors", "--shard-lines", "3")
     assert _run("corpus.jsonl", "relations.yaml", "first", *args) == 130
     assert not list(Path("vectors").glob(".*.tmp"))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
-from zsre.runner import cli, command
+from zsre.runner import cli, command, job_spec
 from zsre.runner.lock import FolderLock
 
 TEXTS = [
@@ -45,14 +45,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     _use(monkeypatch, FakeEngine())
     monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
+    monkeypatch.setattr(job_spec, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
     (tmp_path / "relations.yaml").write_text(RELATIONS_YAML)
     (tmp_path / "corpus.jsonl").write_bytes(CORPUS)
     return tmp_path
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> None:
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: engine)
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: engine)
 
 
 def _run(*args: str) -> int:

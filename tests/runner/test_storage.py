@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
 from zsre.relations.errors import UsageError
-from zsre.runner import cli, command
+from zsre.runner import cli, job_spec
 from zsre.runner.inputs import Kind, find_segments
 from zsre.runner.storage import LocalFolder, RemoteFolder, file_system, is_uri, open_folder, open_input
 
@@ -129,15 +129,15 @@ def test_a_run_reads_from_a_store_writes_to_one_and_goes_on(
             return super().encode(sentences)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
+    monkeypatch.setattr(job_spec, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
     Path("relations.yaml").write_text(RELATIONS_YAML)
     _put(f"{store}/in/a.jsonl", jsonl(RECORDS))
     run = [f"{store}/in/a.jsonl", "--relations", "relations.yaml", "--shard-lines", "2", "--quiet"]
     assert cli.main(run) == 2
     assert "-o is missing: name where the triples go" in capsys.readouterr().err
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: Stopping())
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: Stopping())
     assert cli.main([*run, "-o", f"{store}/out"]) == 130
-    monkeypatch.setattr(command, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
     assert cli.main([*run, "-o", f"{store}/out", "--show", "3"]) == 0
     assert "Bob" in capsys.readouterr().out
     folder = RemoteFolder(f"{store}/out")
