@@ -40,6 +40,9 @@ _RETRIES: Final = 3
 #: CPUs for a worker where there is no GPU: reading and encoding overlap.
 _CPUS: Final = 2
 _PATIENCE: Final = 60.0
+#: What a cluster on this machine does without. Only names and counts are passed, and by default Ray would set a third
+#: of the memory aside for objects.
+_LOCAL: Final[Mapping[str, object]] = {"include_dashboard": False, "object_store_memory": 100 << 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def open_workers(spec: JobSpec, output: str, address: str | None, workers: int |
     except ImportError as error:
         raise MissingExtraError("--engine ray needs Ray: pip install 'zsre[ray]'") from error
     try:
-        ray.init(address=address, include_dashboard=False if address is None else None, logging_level=logging.ERROR)
+        ray.init(address=address or "local", logging_level=logging.ERROR, **({} if address else _LOCAL))
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--ray-address {address}: no cluster answers: {str(error).splitlines()[0]}") from error
     started: list[Any] = []

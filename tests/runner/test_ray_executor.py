@@ -20,6 +20,7 @@ from zsre.runner.corpus import CutSettings, Shard, cut
 from zsre.runner.counts import Counts
 from zsre.runner.inputs import find_segments
 from zsre.runner.job_spec import JobSpec
+from zsre.runner.kept import KeptDirectory
 from zsre.runner.ray_executor import RayExecutor, ShardWorker, open_workers, worker_resources
 from zsre.runner.records import RecordSettings
 
@@ -112,33 +113,31 @@ def test_what_a_worker_finds_wrong_is_told(model: str | None, directory: str, ki
         assert isinstance(answer.error, kind) and told in str(answer.error)
 
 
-def _by_value(kind: type) -> type:
-    """Return a class that a worker gets whole, as it can't import the tests."""
-    return type(kind.__name__, (ShardWorker,), {"process": kind.__dict__["process"], "__module__": "__main__"})
+class Losing(ShardWorker):
+    """Dies the first time that it is the third shard, as if killed."""
 
-
-class Losing:
-    def process(self, shard: Shard, made_by: str, vectors: Any) -> Any:
-        """Die the first time that it is the third shard, as if killed."""
+    def process(self, shard: Shard, made_by: str, vectors: KeptDirectory | None) -> Any:
         if shard.index == 2 and not Path("died").exists():
             Path("died").touch()
             os._exit(1)
-        return ShardWorker.process(self, shard, made_by, vectors)  # type: ignore[arg-type]
+        return super().process(shard, made_by, vectors)
 
 
-class Dying:
-    def process(self, shard: Shard, made_by: str, vectors: Any) -> Any:
-        """Die whenever it is the third shard."""
+class Dying(ShardWorker):
+    """Dies whenever it is the third shard."""
+
+    def process(self, shard: Shard, made_by: str, vectors: KeptDirectory | None) -> Any:
         if shard.index == 2:
             os._exit(1)
-        return ShardWorker.process(self, shard, made_by, vectors)  # type: ignore[arg-type]
+        return super().process(shard, made_by, vectors)
 
 
 @pytest.mark.slow
 def test_a_cluster_writes_what_one_process_writes_also_if_a_worker_is_lost(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("ray")
+    # Workers can't import the tests, so they get these classes whole.
+    pytest.importorskip("ray").cloudpickle.register_pickle_by_value(sys.modules[__name__])
     ray_flags = ("--engine", "ray", "--ray-workers", "2")
     saving = ("--save-pairs", "vectors")
     assert _run("local", tiny_model) == 0
@@ -149,7 +148,7 @@ def test_a_cluster_writes_what_one_process_writes_also_if_a_worker_is_lost(
     assert "nope.onnx: no such model file" in capsys.readouterr().err
     assert not Path("nowhere").exists()
 
-    monkeypatch.setattr(ray_executor, "ShardWorker", _by_value(Losing))
+    monkeypatch.setattr(ray_executor, "ShardWorker", Losing)
     assert _run("lost", tiny_model, *ray_flags, *saving) == 0
     assert Path("died").exists()
     assert _table("lost").equals(expected)
@@ -159,7 +158,7 @@ def test_a_cluster_writes_what_one_process_writes_also_if_a_worker_is_lost(
     assert cli.main([*kept, "-o", "kept"]) == 0
     assert _table("kept").equals(expected)
 
-    monkeypatch.setattr(ray_executor, "ShardWorker", _by_value(Dying))
+    monkeypatch.setattr(ray_executor, "ShardWorker", Dying)
     assert _run("dead", tiny_model, *ray_flags) == 5
     error = capsys.readouterr().err
     assert "part 2 (corpus.jsonl, from line 17): the worker was lost 4 times" in error
