@@ -12,12 +12,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from zsre.relations.errors import NothingExtractedError, UsageError
 from zsre.runner.corpus import Place, Shard
 from zsre.runner.counts import Counts
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Job
-from zsre.runner.lines import RawLine
+from zsre.runner.lines import LineStream, RawLine
 from zsre.runner.output import parquet_bytes
 from zsre.runner.parquet_input import read_rows, row_count
 from zsre.runner.plan import Plan
@@ -53,16 +52,9 @@ class _Probe:
 
 
 def sample(plan: Plan, job: Job) -> Sample:
-    """Run some records from all over the input through the whole pipeline, and time that.
-
-    Raises UsageError for a stream, of which nobody knows how long it is and which can't be read again.
-    """
-    if any(segment.kind == Kind.STREAM for segment in plan.segments):
-        raise UsageError("--dry-run: reads here and there, which a stream does not allow; give it a file")
+    """Run some records from all over the input, which is no stream, through the whole pipeline, and time that."""
     probes = list(_probes(plan, job.records.fields))
-    read = sum(probe.size for probe in probes)
-    if not read:
-        raise NothingExtractedError(f"{plan.corpus}: holds no records, so there is nothing to estimate")
+    read = max(1, sum(probe.size for probe in probes))
     counts, tables = Counts(), []
     started = time.monotonic()
     with closing(process_shards(map(_shard, range(len(probes)), probes), job)) as results:
@@ -98,39 +90,55 @@ def _probes(plan: Plan, fields: tuple[str, ...]) -> Iterator[_Probe]:
     """Yield lines from places that are evenly spread over the bytes of all inputs."""
     ends = np.cumsum([segment.size or 0 for segment in plan.segments])
     total = int(ends[-1])
-    seen: set[tuple[int, int]] = set()
+    compressed: set[int] = set()
     for spot in range(SPOTS):
-        position = total * spot // SPOTS
+        position, beyond = (total * each // SPOTS for each in (spot, spot + 1))
         number = int(np.searchsorted(ends, position, side="right"))
         if number == len(plan.segments):
             continue
         segment = plan.segments[number]
         assert segment.size is not None
-        within = position - (int(ends[number]) - segment.size)
-        probe = _probe(segment, within, plan.cut.max_line_bytes, fields)
-        first = probe.lines[0].number if probe.lines else 0
-        place = (number, within if segment.kind == Kind.PLAIN else first)
-        if probe.lines and place not in seen:
-            seen.add(place)
+        before = int(ends[number]) - segment.size
+        within = range(position - before, min(beyond - before, segment.size))
+        if segment.kind in (Kind.PLAIN, Kind.PARQUET):
+            probe = _probe(segment, within, plan.cut.max_line_bytes, fields)
+        elif number not in compressed:
+            compressed.add(number)
+            probe = _compressed_probe(segment, plan.cut.max_line_bytes)
+        else:
+            continue
+        if probe.lines:
             yield probe
 
 
-def _probe(segment: Segment, within: int, max_line_bytes: int, fields: tuple[str, ...]) -> _Probe:
+def _probe(segment: Segment, within: range, max_line_bytes: int, fields: tuple[str, ...]) -> _Probe:
+    """Read lines that begin within those bytes, so that no line is read for two places."""
     assert segment.size is not None
     if segment.kind == Kind.PARQUET:
         rows = row_count(segment.name)
-        first = rows * within // max(segment.size, 1)
-        count = min(SPOT_LINES, rows - first)
-        lines = tuple(read_rows(segment.name, first + 1, count, max_line_bytes, fields)) if count else ()
+        first, beyond = (-(-rows * place // segment.size) for place in (within.start, within.stop))
+        some = min(SPOT_LINES, beyond - first)
+        lines = tuple(read_rows(segment.name, first + 1, some, max_line_bytes, fields)) if some else ()
         return _Probe(segment, lines, segment.size * len(lines) / max(rows, 1))
     with closing(open_lines(segment, max_line_bytes)) as opened:
         lines_of = opened.lines
-        if segment.kind == Kind.PLAIN:
-            if within:
-                lines_of.seek(within, 1)
-                lines_of.skip(1)
-            lines = tuple(islice(lines_of, SPOT_LINES))
-            return _Probe(segment, lines, sum(line.size for line in lines))
+        if within.start:
+            lines_of.seek(within.start - 1, 1)
+            lines_of.skip(1)
+        lines = tuple(islice(_beginning_before(within.stop, lines_of), SPOT_LINES))
+        return _Probe(segment, lines, sum(line.size for line in lines))
+
+
+def _beginning_before(end: int, lines: LineStream) -> Iterator[RawLine]:
+    while lines.position < end and (line := next(lines, None)) is not None:
+        yield line
+
+
+def _compressed_probe(segment: Segment, max_line_bytes: int) -> _Probe:
+    """Read lines from the beginning, and look how much of the file some thousands of them take."""
+    assert segment.size is not None
+    with closing(open_lines(segment, max_line_bytes)) as opened:
+        lines_of = opened.lines
         lines = tuple(islice(lines_of, SPOT_LINES * SPOTS))
         lines_of.skip(_COMPRESSED_LINES)
         passed = min(opened.raw_position(), segment.size)

@@ -60,6 +60,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     for segment in segments:
         if segment.kind == Kind.PARQUET:
             check_columns(segment.name, records.text_field)
+    if args.dry_run and any(segment.kind == Kind.STREAM for segment in segments):
+        raise UsageError("--dry-run: reads here and there, which a stream does not allow; give it a file")
     if args.append and cut.limit is not None:
         raise UsageError("--append: takes in all that is new, so it cannot go together with --limit")
     wish = wanted(args)

@@ -1,0 +1,127 @@
+"""What --dry-run tells of inputs of every kind, without writing anything."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
+from zsre.runner import cli, estimate, job_spec
+
+#: Every record has two sentences and one triple.
+TEXT = "Acme was founded by Ann. Bob and Cy met Dee in Paris, number {}."
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(job_spec, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
+    (tmp_path / "relations.yaml").write_text(RELATIONS_YAML)
+    return tmp_path
+
+
+def _records(count: int) -> list[dict[str, object]]:
+    return [{"text": TEXT.format(number)} for number in range(10_000, 10_000 + count)]
+
+
+def _estimate(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
+    before = sorted(Path().rglob("*"))
+    assert cli.main([*args, "--relations", "relations.yaml", "--dry-run", "--quiet"]) == 0
+    assert sorted(Path().rglob("*")) == before, "nothing is written"
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert last == "nothing was written"
+    assert " documents, read in " in first
+    found = (re.fullmatch(r"  (\S.*?)  +(\S.*)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
+
+
+def _number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "zstd", "parquet", "several", "short"])
+def test_an_estimate_comes_close(form: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = _records(40 if form == "short" else 3000)
+    corpus = jsonl(records)
+    given = ["corpus.jsonl"]
+    match form:
+        case "gzip":
+            corpus = gzip.compress(corpus)
+        case "zstd":
+            corpus = pa.Codec("zstd").compress(corpus, asbytes=True)
+        case "several":
+            (place / "more.jsonl").write_bytes(corpus)
+            records *= 2
+            given.append("more.jsonl")
+    (place / "corpus.jsonl").write_bytes(corpus)
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), place / "corpus.jsonl", row_group_size=700)
+    told = _estimate(capsys, *given)
+    expected = len(records)
+    for name, each in (("documents", 1), ("sentences", 2), ("triples", 1)):
+        assert _number(told[name]) == pytest.approx(each * expected, rel=0.1), name
+    assert _number(told["rejected"]) == 0
+    assert re.fullmatch(r"\d+ s on CPU", told["time"])
+    assert re.fullmatch(r"\d+ k?B", told["triples take"])
+    assert "vectors take" not in told
+
+
+def test_lines_of_all_places_count(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The beginning alone would tell of no rejects; whole bytes tell nothing of lines that differ in length."""
+    (place / "corpus.jsonl").write_bytes(jsonl(_records(1000)) + b"{" * 84 + b"\n" + (b"x" * 84 + b"\n") * 999)
+    told = _estimate(capsys, "corpus.jsonl")
+    assert _number(told["documents"]) == pytest.approx(1000, rel=0.1)
+    assert _number(told["rejected"]) == pytest.approx(1000, rel=0.1)
+
+
+def test_a_limit_limits_the_estimate(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "corpus.jsonl").write_bytes(jsonl(_records(3000)))
+    assert _number(_estimate(capsys, "corpus.jsonl", "--limit", "500")["documents"]) == 500
+
+
+def test_vectors_that_would_be_kept_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "corpus.jsonl").write_bytes(jsonl(_records(1000)))
+    told = _estimate(capsys, "corpus.jsonl", "--save-pairs", "vectors")
+    mentions, pairs, width = 6 * 1000, _number(told["scored pairs"]), 8
+    number, unit = told["vectors take"].split()
+    assert float(number) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(2 * width * (mentions + pairs), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "given", "code", "message"),
+    [
+        (b"", "corpus.jsonl", 3, "corpus.jsonl: holds no records, so there is nothing to extract from"),
+        (b"{}", "-", 2, "--dry-run: reads here and there, which a stream does not allow; give it a file"),
+    ],
+)
+def test_what_cannot_be_estimated_is_told(
+    corpus: bytes, given: str, code: int, message: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "corpus.jsonl").write_bytes(corpus)
+    assert cli.main([given, "--relations", "relations.yaml", "--dry-run"]) == code
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(3.2, "3 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h"), (864_000, "10.0 days")]
+)
+def test_durations_are_told_in_a_fitting_unit(seconds: float, told: str) -> None:
+    assert estimate._duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 B"), (999, "999 B"), (25_000, "25 kB"), (3e9, "3 GB"), (2.5e12, "2.5 TB")]
+)
+def test_sizes_are_told_in_a_fitting_unit(number: float, told: str) -> None:
+    assert estimate._bytes(number) == told
+
+
+@pytest.mark.parametrize(("exact", "told"), [(0, 0), (7.4, 7), (84, 84), (123, 120), (98_765, 99_000)])
+def test_an_estimate_claims_two_digits(exact: float, told: int) -> None:
+    assert estimate._rounded(exact) == told
