@@ -93,15 +93,17 @@ class TextConfig:
     """Where relation texts come from and how several phrasings are used.
 
     ``sources`` are relations files, ``wikidata`` or a published ``relations.json``; a relation takes a
-    phrasing from each source that has it. Training draws one at each step (``sample``) or uses their mean.
-    ``drop_terms`` is the share of draws in which head and tail are described by neutral texts, so that
-    relations without terms are not a surprise.
+    phrasing from each source that has it. Training draws one at each step (``sample``), draws each end's and the
+    description's (``mix``), or uses their mean. So that nobody's wording is a surprise, ``drop_terms`` is the share of
+    draws in which ends go without their terms, half of them without types, too, and ``noise`` is the length of a random
+    vector that is added to each text's vector, which has the length 1.
     """
 
     __pydantic_config__ = STRICT
     sources: tuple[str, ...] = ("wikidata",)
-    phrasings: Literal["sample", "mean"] = "mean"
+    phrasings: Literal["sample", "mix", "mean"] = "mean"
     drop_terms: Share = 0.0
+    noise: NonNegative = 0.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from zsre.relations.errors import ConfigError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.logistic import fit_logistic
 from zsre.relations.metrics import expected_calibration_error
-from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import (
     CALIBRATION,
@@ -130,14 +129,14 @@ def score_fold(
     """Score all pairs against those relations of the fold that the text is annotated with and whose types fit.
 
     A pair and a relation that nobody decided on are left out. Nothing comes of a fold that the text is not
-    annotated with.
+    annotated with. A relation counts in every phrasing that it has, as the fold's model has met none of them.
     """
     run = load_run(directory)
     model = run.model.to(device)
     model.bf16_encoder = device.type == "cuda"
     texts = load_texts(run.config.texts.sources)
     annotated = relations_of(labelled)
-    relations: list[Relation] = [texts[relation][0] for relation in fold if annotated[relation]]
+    relations = [phrasing for relation in fold if annotated[relation] for phrasing in texts[relation]]
     if not relations:
         return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
     encoder = RelationEncoder(run.config.relation_encoder_name, str(device))

@@ -133,7 +133,7 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
             for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
                 group["lr"] = rate * factor
             texts = setup.config.texts
-            table = setup.table.sample(texts.drop_terms) if texts.phrasings == "sample" else setup.mean_table
+            table = setup.mean_table if texts.phrasings == "mean" else setup.table.sample(texts)
             optimizer.zero_grad(set_to_none=True)
             losses = setup.objective(setup.model, batch.to(setup.device), table)
             losses.total.backward()

@@ -6,18 +6,20 @@ Shape suffixes: V phrasings, R relations, D width; the axis of 3 is head, tail, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import Argument, Relation
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.vectors import scale_blocks
+from zsre.trainer.config import TextConfig
 from zsre.trainer.encoders import first_line, hide_loading, resolve_encoder
 
 
@@ -89,25 +91,26 @@ def check_widths(sentence_width: int, relations: RelationEncoder) -> None:
 class RelationTable:
     """The vectors of the seen relations in all their phrasings.
 
-    ``phrasings`` is (V, R, 3, D), where a relation with fewer than V phrasings repeats its own;
-    ``neutral`` (V, R, 3, D) has the head and tail texts that a relation without terms gets.
+    ``phrasings`` is (K, V, R, 3, D), where a relation with fewer than V phrasings repeats its own. Along K, ends are
+    described as the phrasing does, by their types alone, and by nothing.
     """
 
     ids: tuple[str, ...]
     phrasings: Tensor
-    neutral: Tensor
 
     def mean(self) -> Tensor:
         """Return the mean over phrasings, blocks rescaled to their length, (R, 3, D)."""
-        return _mean_blocks(self.phrasings)
+        return _mean_blocks(self.phrasings[0])
 
-    def sample(self, drop_terms: float) -> Tensor:
-        """Draw a phrasing for each relation, and neutral ends for a share of them, (R, 3, D)."""
-        versions, relations = self.phrasings.shape[:2]
-        drawn = torch.randint(versions, (relations,))
-        index = torch.arange(relations)
-        bare = (torch.rand(relations) < drop_terms).to(self.phrasings.device)
-        return torch.where(bare[:, None, None], self.neutral[drawn, index], self.phrasings[drawn, index])
+    def sample(self, texts: TextConfig) -> Tensor:
+        """Draw texts for each relation, as ``texts`` says, (R, 3, D)."""
+        _, versions, relations = self.phrasings.shape[:3]
+        mixed = texts.phrasings == "mix"
+        drawn_R3 = torch.randint(versions, (relations, 3 if mixed else 1)).expand(-1, 3)
+        bare_R3 = (torch.rand(relations, 3 if mixed else 1) < texts.drop_terms).expand(-1, 3)
+        how_R3 = bare_R3 * torch.randint(1, len(self.phrasings), bare_R3.shape)
+        sampled: Tensor = self.phrasings[how_R3, drawn_R3, torch.arange(relations)[:, None], torch.arange(3)]
+        return sampled if texts.noise == 0 else _noisy(sampled, texts.noise)
 
 
 def build_table(
@@ -119,14 +122,12 @@ def build_table(
 ) -> RelationTable:
     """Encode ``phrasings[r]``, the one or more versions of relation ``ids[r]``."""
     versions = max(len(each) for each in phrasings)
-    full, neutral = [], []
-    for version in range(versions):
-        chosen = [each[version % len(each)] for each in phrasings]
-        full.append(encoder.blocks(chosen, alpha))
-        neutral.append(encoder.blocks([without_terms(relation) for relation in chosen], alpha))
-    return RelationTable(
-        tuple(ids), torch.from_numpy(np.stack(full)).to(device), torch.from_numpy(np.stack(neutral)).to(device)
-    )
+    chosen = [[each[version % len(each)] for each in phrasings] for version in range(versions)]
+    blocks = [
+        [encoder.blocks([described(relation) for relation in version], alpha) for version in chosen]
+        for described in (lambda relation: relation, without_terms, without_ends)
+    ]
+    return RelationTable(tuple(ids), torch.from_numpy(np.asarray(blocks)).to(device))
 
 
 def mean_blocks(relations: Sequence[Sequence[Relation]], encoder: RelationEncoder, alpha: float) -> NDArray[np.float32]:
@@ -136,8 +137,21 @@ def mean_blocks(relations: Sequence[Sequence[Relation]], encoder: RelationEncode
 
 
 def without_terms(relation: Relation) -> Relation:
+    """Return the relation as someone writes it who names the types of its ends and no terms."""
+    return replace(relation, head=Argument(relation.head.types), tail=Argument(relation.tail.types))
+
+
+def without_ends(relation: Relation) -> Relation:
     """Return the relation as someone writes it who names neither terms nor types."""
-    return Relation(relation.id, relation.name, relation.description, Argument(), Argument())
+    return replace(relation, head=Argument(), tail=Argument())
+
+
+def _noisy(blocks_R3D: Tensor, noise: float) -> Tensor:
+    """Add to each block a random vector of about ``noise`` times its length, and rescale it to that length."""
+    length_R31 = blocks_R3D.norm(dim=-1, keepdim=True)
+    added = torch.randn(blocks_R3D.shape).to(blocks_R3D) * length_R31 * (noise / blocks_R3D.shape[-1] ** 0.5)
+    moved: Tensor = F.normalize(blocks_R3D + added, dim=-1) * length_R31
+    return moved
 
 
 def _mean_blocks(blocks_VR3D: Tensor) -> Tensor:

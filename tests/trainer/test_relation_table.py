@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import math
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +17,19 @@ from tests.trainer import paper
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import Argument, Relation
 from zsre.relations.relation_texts import relation_texts
+from zsre.trainer.config import TextConfig
 from zsre.trainer.relation_table import (
     RelationEncoder,
     RelationTable,
     build_table,
     check_widths,
     mean_blocks,
+    without_ends,
     without_terms,
 )
 
 ALPHA = 0.3
+SAMPLE = TextConfig(phrasings="sample")
 BORN = Relation("P19", "born", "the city where the person was born", Argument(("PERSON",)), Argument(terms=("city",)))
 BORN_AGAIN = Relation("P19", "home", "the place this person is from", Argument(terms=("person",)), Argument(("GPE",)))
 AUTHOR = Relation("P50", "author", "the person who wrote the novel", Argument(), Argument(("PERSON",)))
@@ -88,7 +94,7 @@ def test_the_mean_of_phrasings_is_as_long_as_each(encoder: RelationEncoder) -> N
 
     mean = table.mean()
 
-    assert table.phrasings.shape == (2, 2, 3, encoder.width)
+    assert table.phrasings.shape == (3, 2, 2, 3, encoder.width)
     expected = torch.tensor([math.sqrt(ALPHA), math.sqrt(ALPHA), math.sqrt(1 - 2 * ALPHA)])
     torch.testing.assert_close(mean.norm(dim=-1), expected.expand(2, 3))
     one, other = (torch.from_numpy(encoder.blocks([each], ALPHA)[0]) for each in (BORN, BORN_AGAIN))
@@ -102,27 +108,59 @@ def test_training_draws_a_phrasing_of_each_relation(encoder: RelationEncoder) ->
     table = _table(encoder, [BORN, BORN_AGAIN], [AUTHOR])
     one, other, author = (torch.from_numpy(encoder.blocks([each], ALPHA)[0]) for each in (BORN, BORN_AGAIN, AUTHOR))
     torch.manual_seed(0)
-    draws = [table.sample(drop_terms=0.0) for _ in range(200)]
+    draws = [table.sample(SAMPLE) for _ in range(200)]
     share = np.mean([torch.equal(draw[0], one) for draw in draws])
     assert 0.35 < share < 0.65
     assert all(torch.equal(draw[0], one) or torch.equal(draw[0], other) for draw in draws)
     assert all(torch.equal(draw[1], author) for draw in draws)
     torch.manual_seed(0)
-    assert torch.equal(table.sample(drop_terms=0.0), draws[0])
+    assert torch.equal(table.sample(SAMPLE), draws[0])
 
 
-def test_a_share_of_draws_has_neutral_ends(encoder: RelationEncoder) -> None:
+def test_a_share_of_draws_goes_without_terms_and_half_of_it_without_types(encoder: RelationEncoder) -> None:
     table = _table(encoder, [BORN], [AUTHOR])
-    bare = torch.from_numpy(encoder.blocks([without_terms(BORN)], ALPHA)[0])
+    versions = [BORN, without_terms(BORN), without_ends(BORN)]
+    kinds = torch.from_numpy(encoder.blocks(versions, ALPHA))
     torch.manual_seed(0)
-    neutral = [torch.equal(table.sample(drop_terms=0.25)[0], bare) for _ in range(300)]
-    assert 0.15 < np.mean(neutral) < 0.35
-    assert torch.equal(table.sample(drop_terms=1.0)[0], bare)
+    drawn = [table.sample(replace(SAMPLE, drop_terms=0.4))[0] for _ in range(400)]
+    shares = [np.mean([torch.equal(each, kind) for each in drawn]) for kind in kinds]
+    np.testing.assert_allclose(shares, [0.6, 0.2, 0.2], atol=0.08)
+    assert sum(shares) == 1
 
 
-def test_a_relation_without_terms_keeps_its_description_alone() -> None:
-    bare = without_terms(BORN)
-    assert relation_texts(bare).description == relation_texts(BORN).description
+def test_mixed_phrasings_have_each_part_from_any(encoder: RelationEncoder) -> None:
+    # All three texts differ from BORN's.
+    again = replace(BORN_AGAIN, head=Argument(terms=("singer",)))
+    table = _table(encoder, [BORN, again], [AUTHOR])
+    both = torch.from_numpy(encoder.blocks([BORN, again], ALPHA))
+    torch.manual_seed(0)
+    mixed = replace(SAMPLE, phrasings="mix")
+    drawn = [table.sample(mixed)[0] for _ in range(300)]
+    parts = [tuple(bool(torch.equal(each[block], both[1, block])) for block in range(3)) for each in drawn]
+    assert Counter(parts).keys() == set(itertools.product((False, True), repeat=3))
+    bare = torch.from_numpy(encoder.blocks([without_ends(BORN)], ALPHA)[0])
+    ends = [table.sample(replace(mixed, drop_terms=0.5))[0, :2] for _ in range(300)]
+    assert {(torch.equal(head, bare[0]), torch.equal(tail, bare[1])) for head, tail in ends} == {
+        *itertools.product((False, True), repeat=2)
+    }
+
+
+def test_noise_turns_each_text_and_keeps_its_length(encoder: RelationEncoder) -> None:
+    table = _table(encoder, [BORN], [AUTHOR])
+    torch.manual_seed(0)
+    noisy = torch.stack([table.sample(replace(SAMPLE, noise=0.5)) for _ in range(200)])
+    torch.testing.assert_close(noisy.norm(dim=-1), table.mean().norm(dim=-1).expand(200, 2, 3))
+    # A text of length 1 and noise of length 0.5 at a right angle.
+    cosines = torch.cosine_similarity(noisy, table.mean().expand_as(noisy), dim=-1)
+    assert 0.85 < cosines.mean() < 0.95
+    assert cosines.std() > 0.01, "each by another vector"
+
+
+def test_what_ends_are_described_by() -> None:
+    typed, bare = without_terms(AUTHOR), without_ends(AUTHOR)
+    assert {relation_texts(each).description for each in (AUTHOR, typed, bare)} == {relation_texts(AUTHOR).description}
+    assert relation_texts(typed).head == "the entity types including thing"
+    assert relation_texts(typed).tail == "the entity types including person"
     assert relation_texts(bare).head == relation_texts(bare).tail == "the entity types including thing"
 
 
