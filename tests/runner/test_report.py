@@ -38,6 +38,14 @@ def test_the_summary_says_what_was_done_and_how_fast() -> None:
     ]
 
 
+def test_speed_is_that_of_what_was_done_now() -> None:
+    counts, fresh = Counts(documents=1000, sentences=4000, triples=50), Counts(documents=100, sentences=300, triples=2)
+    lines = list(summary_lines(RunSummary(counts, fresh, 2.0, "CPU", "a-model", "out")))
+    assert lines[0] == "50 triples (0 distinct facts) from 1,000 documents, 900 of them done before, in 2.0 s"
+    assert "  documents  1,000 (50.0/s)" in lines
+    assert "  sentences  4,000 (150.0/s)" in lines
+
+
 def test_the_summary_leaves_out_no_loss() -> None:
     losses = {
         "unfitting_pairs": "2  pairs not scored: no relation allows their types",
@@ -74,6 +82,29 @@ def test_progress_is_logged_now_and_then_where_there_is_no_terminal(
             progress.advance(10, 500)
     assert [record.message for record in caplog.records] == ["1,500 documents, 50/s", "3,000 documents, 50/s"]
     assert written.getvalue().strip() == ""
+
+
+def test_progress_of_a_run_that_goes_on_begins_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With ``as_log``, a terminal gets lines, too, and figures stand beside them."""
+    now = [0.0]
+    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with caplog.at_level(logging.INFO, "zsre"), RunProgress(console, 200, done=100, as_log=True) as progress:
+        now[0] = 40
+        progress.advance(50, 800)
+    (line,) = caplog.records
+    assert (line.message, line.__dict__["zsre_fields"]) == (
+        "800 documents, 20/s",
+        {"documents": 800, "documents_per_second": 20.0, "share_done": 0.75},
+    )
+    written = io.StringIO()
+    terminal = Console(file=written, force_terminal=True, width=120)
+    with RunProgress(terminal, 200, done=100) as progress:
+        progress.advance(50, 3)
+        progress._bar.refresh()
+    assert "75%" in written.getvalue()
 
 
 def test_a_terminal_gets_a_bar(caplog: pytest.LogCaptureFixture) -> None:
