@@ -19,7 +19,9 @@ import spacy
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
 from zsre.runner import cli, job_spec
+from zsre.runner.corpus import CutSettings
 from zsre.runner.entities import load_annotator
+from zsre.runner.records import RecordSettings
 from zsre.runner.storage import LocalFolder
 
 cached_annotator = cache(load_annotator)
@@ -222,6 +224,35 @@ def test_a_full_disk_ends_the_run_with_what_remains(
     assert len(_rows()) == 1
 
 
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_read_only_disk_is_told(
+    existing: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    if existing:
+        Path("corpus.triples").mkdir()
+        monkeypatch.setattr(LocalFolder, "write", refuse)
+    else:
+        monkeypatch.setattr(Path, "mkdir", refuse)
+    assert _run("--quiet") == 4
+    error = _error(capsys)
+    assert error.startswith("corpus.triples") and "cannot be written" in error and "Read-only file system" in error
+
+
+def test_folders_and_patterns_are_read_and_ids_say_which_file(place: Path) -> None:
+    (place / "news").mkdir()
+    nameless = [{key: value for key, value in record.items() if key != "id"} for record in RECORDS]
+    (place / "news" / "a.jsonl").write_bytes(jsonl(nameless))
+    (place / "news" / "b.jsonl").write_bytes(jsonl(RECORDS))
+    (place / "more-1.jsonl").write_bytes(b"\n" + jsonl(nameless))
+    assert cli.main(["news", "more-*.jsonl", "--relations", "relations.yaml", "--quiet"]) == 0
+    assert [row["doc_id"] for row in _rows("news.triples")] == [
+        "news/a.jsonl:line-1", "news/a.jsonl:line-2", "d1", "d2", "more-1.jsonl:line-2", "more-1.jsonl:line-3",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -347,6 +378,12 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_defaults_of_the_command_are_those_of_the_library() -> None:
+    args = cli.build_parser().parse_args(["corpus.jsonl"])
+    assert CutSettings(args.shard_lines, args.max_line_bytes, args.limit) == CutSettings()
+    assert RecordSettings(args.text_field, args.id_field, (), args.max_text_chars) == RecordSettings()
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
