@@ -46,6 +46,7 @@ def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
     """Extract from very many one-sentence documents, and look at the process while it works."""
     corpus = sentences(folder, documents)
     output = folder / "out"
+    began = time.monotonic()
     process = start(command(corpus, output, lines=5_000))
     looks: list[tuple[int, int, int]] = []
     while process.poll() is None:
@@ -54,6 +55,7 @@ def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
         time.sleep(_LOOK)
     if process.returncode:
         raise TrialError(f"exit code {process.returncode}: {process.communicate()[1][-2000:]}")
+    seconds = time.monotonic() - began
     came_to = outcome(output)
     parts = max(done for done, _, _ in looks)
     quarters = []
@@ -64,6 +66,8 @@ def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
         "documents": documents,
         "rows": came_to.rows,
         "parts": parts,
+        "seconds": round(seconds),
+        "part_bytes": sum(part.stat().st_size for part in output.glob("part-*")),
         "quarters": quarters,
         "read_by": {_version(name): read(f"{output}/part-*.parquet") for name, read in _READERS.items()},
     }

@@ -80,7 +80,11 @@ def _fuzz(found: Found) -> Iterator[str]:
 
 def _many(found: Found) -> Iterator[str]:
     yield "## Very many documents\n"
-    yield f"{found['documents']:,} one-sentence documents, {found['rows']:,} rows in {found['parts']} parts.\n"
+    rate, size = found["documents"] / found["seconds"], found["part_bytes"] / found["rows"]
+    yield (
+        f"{found['documents']:,} one-sentence documents, {found['rows']:,} rows in {found['parts']} parts, "
+        f"{rate:.0f} documents a second, {size:.0f} bytes a row.\n"
+    )
     yield "| | first quarter | second | third | fourth |"
     yield "| --- | --- | --- | --- | --- |"
     for title, name in (("most memory, MB", "memory_mb"), ("most open files", "files")):
