@@ -155,7 +155,8 @@ def score_fold(
         head_type, tail_type = sentence.mentions[pair.head].type, sentence.mentions[pair.tail].type
         for column, relation in enumerate(relations):
             decided = pair.looked_for is None or relation.id in pair.looked_for
-            allowed[row, column] = decided and relation.allows(head_type, tail_type)
+            # Of the sources, the first is the one that has types.
+            allowed[row, column] = decided and texts[relation.id][0].allows(head_type, tail_type)
             correct[row, column] = relation.id in pair.relations
     similarities = encoded.similarities(vectors).sum(-1)
     return similarities[allowed], correct[allowed]

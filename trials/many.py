@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -44,6 +45,9 @@ _READERS: Final[Mapping[str, Callable[[str], int]]] = {
 
 def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
     """Extract from very many one-sentence documents, and look at the process while it works."""
+    missing = [name for name in _READERS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise TrialError(f"what was written is read with them, too: pip install {' '.join(missing)}")
     corpus = sentences(folder, documents)
     output = folder / "out"
     began = time.monotonic()
