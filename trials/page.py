@@ -18,6 +18,7 @@ the benchmarks' corpus (`python -m benchmarks corpus`), with a line after every 
 are the whole catalogue, with a threshold at which many rows are written. *Identical* means the same rows in the same
 order with the same scores to four digits, the same rejects, the same counts.
 """
+_BILLION: Final = 1e9
 Found = Mapping[str, Any]
 
 
@@ -91,7 +92,19 @@ def _many(found: Found) -> Iterator[str]:
         yield f"| {title} | " + " | ".join(f"{quarter[name]:,}" for quarter in found["quarters"]) + " |"
     yield ""
     readers = ", ".join(f"{reader} ({rows:,})" for reader, rows in found["read_by"].items())
-    yield f"Rows, as read by others: {readers}."
+    yield f"Rows, as read by others: {readers}.\n"
+    yield from _billion(found)
+
+
+def _billion(found: Found) -> Iterator[str]:
+    """Say what a billion such sentences come to, as docs/cluster.md speaks of it."""
+    hours = _BILLION / found["documents"] * found["seconds"] / 3600
+    parts, space = (_BILLION / found["documents"] * found[name] for name in ("parts", "part_bytes"))
+    cores = found["machine"]["used"]
+    yield (
+        f"In proportion, a billion such sentences are {hours:,.0f} hours of these {cores} processors, "
+        f"{hours * cores / 24:,.0f} days of one, and {space / 1e9:,.0f} GB of triples in {parts:,.0f} parts."
+    )
 
 
 def _provenance(found: Found) -> str:

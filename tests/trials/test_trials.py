@@ -127,6 +127,7 @@ def test_the_page_says_what_was_found_last(tmp_path: Path, capsys: pytest.Captur
         "| Ray with 2 workers | yes |", "| Ray, one killed | **no** |", "| a full disk | 4 | No space left | yes |",
         "8 rejects (not_json 8)", "Each line accounted for: yes.", "100 documents a second, 50 bytes a row",
         "| most memory, MB | 700 | 701 | 702 | 703 |", "duckdb 1 (100)",
+        "a billion such sentences are 2,778 hours of these 2 processors, 231 days of one, and 5 GB of triples",
         "`python -m trials many`, 2026-01-02, commit abc",
     ):  # fmt: skip
         assert text in page, text
