@@ -125,10 +125,9 @@ class RayExecutor:
         try:
             counts = self._ray.get(done)
         except self._ray.exceptions.RayActorError as error:
-            raise WorkerError(
-                f"part {shard.index} ({shard.file}, from line {shard.place.first_line:,}): the worker was lost "
-                f"{_RETRIES + 1} times, perhaps for want of memory; with fewer --ray-workers, the same command goes on"
-            ) from error
+            # It had several, and any of them may be what it was lost at.
+            held = [shard, *(other for owner, other in pending.values() if owner is worker)]
+            raise WorkerError(_lost(held)) from error
         if isinstance(counts, _Elsewhere):
             raise counts.error
         run.note(shard.index, shard.place, counts)
@@ -211,6 +210,15 @@ def _enter(directory: str) -> None:
             f"{socket.gethostname()}: {directory}: {error.strerror}; all machines must see the same files, "
             "so give a directory that they share, or places in a store"
         ) from error
+
+
+def _lost(shards: Iterable[Shard]) -> str:
+    ordered = sorted(shards, key=lambda shard: shard.index)
+    parts = [f"part {own.index} ({own.file}, from line {own.place.first_line:,})" for own in ordered]
+    return (
+        f"{' or '.join(parts)}: the worker was lost {_RETRIES + 1} times, perhaps for want of memory; "
+        "with fewer --ray-workers, the same command goes on"
+    )
 
 
 def _different(expected: str, found: str) -> str:
