@@ -50,14 +50,19 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     cannot be written and ModelError if the export differs from the torch model by more than its precision explains.
     """
     run = load_run(run_directory)
-    encoder = RelationEncoder(run.config.relation_encoder_name)
+    encoder = run.relation_encoder()
     contract = run_contract(run, encoder, precision)
     relation_tokenizer = _relation_tokenizer(encoder.model)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         for graph, role, tokenizer, path in (
             (export_sentences(run.model), SENTENCES_ROLE, run.tokenizer, output),
-            (export_relations(encoder.transformer), RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
+            (
+                export_relations(encoder.transformer, run.adapter),
+                RELATIONS_ROLE,
+                relation_tokenizer,
+                relations_path(output),
+            ),
         ):
             stored = store_weights(graph, precision)
             add_metadata(stored, contract, role, tokenizer)
@@ -90,7 +95,7 @@ def make_contract(run: TrainedRun, relations: nn.Module, precision: Precision, c
         seen_data=run.facts.seen_data,
     )
     digest = hashlib.sha256(draft.to_json().encode())
-    for module in (run.model, relations):
+    for module in (run.model, relations, *([run.adapter] if run.adapter else [])):
         digest.update(save({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}))
     return replace(draft, fingerprint=digest.hexdigest()[:32])
 

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from zsre.relations.contract import PARTS
 from zsre.trainer.model import SentenceModel
+from zsre.trainer.relation_adapter import RelationAdapter
 
 SENTENCE_INPUTS = ("input_ids", "attention_mask", "mentions", "pairs")
 SENTENCE_OUTPUTS = ("mention_vectors", "context_vectors")
@@ -36,18 +38,23 @@ class SentenceGraph(nn.Module):
 
 
 class RelationGraph(nn.Module):
-    """The frozen relation encoder: mean pooling over tokens, normalised, (N, D)."""
+    """The frozen relation encoder: mean pooling over tokens, normalised, (N, D), and what a run adapts them by."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, adapter: RelationAdapter | None) -> None:
         super().__init__()
         self.encoder = encoder
+        self.adapter = adapter
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return one vector for each text."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, parts: Tensor | None = None) -> Tensor:
+        """Return one vector for each text; ``parts`` (N,) says what the texts describe, for an adapter."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
-        return nn.functional.normalize(mean, dim=-1)
+        vectors = nn.functional.normalize(mean, dim=-1)
+        if self.adapter is None or parts is None:
+            return vectors
+        adapted: Tensor = self.adapter(vectors, parts)
+        return adapted
 
 
 def export_sentences(model: SentenceModel) -> onnx.ModelProto:
@@ -68,12 +75,18 @@ def export_sentences(model: SentenceModel) -> onnx.ModelProto:
     return _export(SentenceGraph(model), example, shapes, SENTENCE_INPUTS, SENTENCE_OUTPUTS)
 
 
-def export_relations(encoder: nn.Module) -> onnx.ModelProto:
-    """Trace the relation encoder with texts and tokens dynamic."""
+def export_relations(encoder: nn.Module, adapter: RelationAdapter | None = None) -> onnx.ModelProto:
+    """Trace the relation encoder with texts and tokens dynamic; with an adapter, the graph has an input more."""
     rows, tokens = Dim("rows"), Dim("tokens")
-    example = (torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]))
-    shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens})
-    return _export(RelationGraph(encoder), example, shapes, RELATION_INPUTS, RELATION_OUTPUTS)
+    example = (
+        torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]]),
+        torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
+        torch.tensor([0, 2]),
+    )
+    shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows})
+    inputs = (*RELATION_INPUTS, PARTS) if adapter else RELATION_INPUTS
+    count = len(inputs)
+    return _export(RelationGraph(encoder, adapter), example[:count], shapes[:count], inputs, RELATION_OUTPUTS)
 
 
 def _export(

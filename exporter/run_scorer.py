@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from zsre.exporter.export import run_contract
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import TrainedRun, choose_device, load_run
 from zsre.trainer.validate import encode_pairs
 
@@ -22,7 +21,7 @@ class RunScorer:
 
     def __init__(self, run: TrainedRun, device: torch.device) -> None:
         self._run = run
-        self._relations = RelationEncoder(run.config.relation_encoder_name, str(device))
+        self._relations = run.relation_encoder(str(device))
         self.contract = run_contract(run, self._relations, "fp32")
         self.device = device.type.upper()
         run.model.to(device)

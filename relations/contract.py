@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from zsre.relations.errors import ModelError
 from zsre.relations.tokens import TokenSettings
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
+#: Version 1 is the same without the input `PARTS`.
+READABLE_VERSIONS = (1, 2)
 CONTRACT_KEY = "zsre.contract"
 TOKENIZER_KEY = "zsre.tokenizer"
 ROLE_KEY = "zsre.role"
 #: The two files of a model: sentences with mentions and pairs to vectors, and texts to description vectors.
 SENTENCES_ROLE, RELATIONS_ROLE = "sentences", "relations"
+#: An input (N,) of the relations' graph in models that adapt relation vectors: what each text describes, 0 a head,
+#: 1 a tail, 2 the relation itself.
+PARTS = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +103,10 @@ def read_contract(metadata: Mapping[str, str], role: str, file: str) -> Contract
         version = int(fields["version"])
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{file}: its contract cannot be read ({error}); export the model again") from error
-    if version != CONTRACT_VERSION:
+    if version not in READABLE_VERSIONS:
         remedy = "update zsre" if version > CONTRACT_VERSION else "export the model again with this zsre"
-        raise ModelError(f"{file}: contract version {version}, but this zsre reads {CONTRACT_VERSION}: {remedy}")
+        known = " and ".join(str(each) for each in READABLE_VERSIONS)
+        raise ModelError(f"{file}: contract version {version}, but this zsre reads {known}: {remedy}")
     try:
         return _contract(fields)
     except (KeyError, TypeError) as error:

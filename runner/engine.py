@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, TOKENIZER_KEY, Contract, read_contract
+from zsre.relations.contract import PARTS, RELATIONS_ROLE, SENTENCES_ROLE, TOKENIZER_KEY, Contract, read_contract
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
@@ -43,6 +43,7 @@ class RelationEngine:
         self.contract = contract
         self.device = device
         self._relations = relations.session
+        self._adapts = PARTS in {each.name for each in relations.session.get_inputs()}
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
@@ -50,18 +51,24 @@ class RelationEngine:
     def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
         """Return the scaled blocks (R, 3, D) of relations: head, tail, context."""
         texts = [relation_texts(relation) for relation in relations]
-        flat = [part for text in texts for part in (text.head, text.tail, text.description)]
+        flat = [
+            (part if self._adapts else 0, words)
+            for text in texts
+            for part, words in enumerate((text.head, text.tail, text.description))
+        ]
         unique = list(dict.fromkeys(flat))
         vectors = dict(zip(unique, self._encode_texts(unique), strict=True))
         blocks = np.stack([vectors[text] for text in flat]).reshape(len(texts), 3, -1)
         return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
 
-    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _encode_texts(self, texts: Sequence[tuple[int, str]]) -> NDArray[np.float32]:
         """Encode texts with others of the same length alone, never one alone: their vectors must not depend on others.
+
+        With each text comes what it describes (see `PARTS`).
 
         See `Engine._batches`; vectors that were kept meet relations in other files.
         """
-        encodings = self._relation_tokenizer.encode_batch(list(texts))
+        encodings = self._relation_tokenizer.encode_batch([text for _, text in texts])
         vectors = np.empty((len(texts), self.contract.dimension), dtype=np.float32)
 
         def length(index: int) -> int:
@@ -74,6 +81,8 @@ class RelationEngine:
                 batch = chosen if len(chosen) > 1 else chosen * 2
                 input_ids = np.asarray([encodings[index].ids for index in batch], dtype=np.int64).reshape(-1, width)
                 feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
+                if self._adapts:
+                    feeds[PARTS] = np.asarray([texts[index][0] for index in batch], dtype=np.int64)
                 vectors[batch] = self._relations.run(["vectors"], feeds)[0]
         return vectors
 

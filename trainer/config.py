@@ -96,7 +96,9 @@ class TextConfig:
     phrasing from each source that has it. Training draws one at each step (``sample``), draws each end's and the
     description's (``mix``), or uses their mean. So that nobody's wording is a surprise, ``drop_terms`` is the share of
     draws in which ends go without their terms, half of them without types, too, and ``noise`` is the length of a random
-    vector that is added to each text's vector, which has the length 1.
+    vector that is added to each text's vector, which has the length 1. ``adapter`` is the ridge penalty of a map that
+    takes vectors of any wording closer to the mean of a relation's (`zsre.trainer.relation_adapter`); without it, there
+    is none.
     """
 
     __pydantic_config__ = STRICT
@@ -104,6 +106,7 @@ class TextConfig:
     phrasings: Literal["sample", "mix", "mean"] = "mean"
     drop_terms: Share = 0.0
     noise: NonNegative = 0.0
+    adapter: PositiveFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,6 @@ from zsre.trainer.checkpoint import (
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
-from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import load_run, load_texts, prepare
 from zsre.trainer.validate import encode_pairs
 
@@ -139,8 +138,7 @@ def score_fold(
     relations = [phrasing for relation in fold if annotated[relation] for phrasing in texts[relation]]
     if not relations:
         return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
-    encoder = RelationEncoder(run.config.relation_encoder_name, str(device))
-    vectors = encoder.blocks(relations, run.config.model.alpha)
+    vectors = run.relation_encoder(str(device)).blocks(relations, run.config.model.alpha)
     sentences = [
         PairSentence(sentence.text, sentence.mentions, tuple((pair.head, pair.tail) for pair in sentence.pairs))
         for sentence in labelled

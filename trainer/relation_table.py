@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,10 +24,18 @@ from zsre.trainer.config import TextConfig
 from zsre.trainer.encoders import first_line, hide_loading, resolve_encoder
 
 
-class RelationEncoder:
-    """A frozen Sentence-BERT whose weights are not among the model's parameters."""
+class Adapter(Protocol):
+    """What vectors of relation texts go through; see `zsre.trainer.relation_adapter`."""
 
-    def __init__(self, name: str, device: str = "cpu") -> None:
+    def adapted(self, blocks_R3D: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (R, 3, D) of normalised blocks."""
+        ...
+
+
+class RelationEncoder:
+    """A frozen Sentence-BERT whose weights are not among the model's parameters, with the adapter that goes with it."""
+
+    def __init__(self, name: str, device: str = "cpu", adapter: Adapter | None = None) -> None:
         hide_loading()
         try:
             self.model = SentenceTransformer(resolve_encoder(name), device=device)
@@ -36,6 +45,7 @@ class RelationEncoder:
         # As the runner reads it: a description that says "[SEP]" means these five characters.
         self.model.tokenizer.split_special_tokens = True
         self.name = name
+        self.adapter = adapter
         self._cache: dict[str, NDArray[np.float32]] = {}
 
     @property
@@ -59,11 +69,11 @@ class RelationEncoder:
         return np.stack([self._cache[text] for text in texts])
 
     def blocks(self, relations: Sequence[Relation], alpha: float) -> NDArray[np.float32]:
-        """Return the scaled blocks (R, 3, D) of relations."""
+        """Return the scaled blocks (R, 3, D) of relations, adapted if there is an adapter."""
         texts = [relation_texts(relation) for relation in relations]
-        head = self.vectors([text.head for text in texts])
-        tail = self.vectors([text.tail for text in texts])
-        return scale_blocks(head, tail, self.vectors([text.description for text in texts]), alpha)
+        parts = ([text.head for text in texts], [text.tail for text in texts], [text.description for text in texts])
+        blocks = np.stack([self.vectors(part) for part in parts], axis=1)
+        return _scaled(blocks if self.adapter is None else self.adapter.adapted(blocks), alpha)
 
 
 def check_pooling(name: str, model: SentenceTransformer) -> None:
@@ -144,6 +154,11 @@ def without_terms(relation: Relation) -> Relation:
 def without_ends(relation: Relation) -> Relation:
     """Return the relation as someone writes it who names neither terms nor types."""
     return replace(relation, head=Argument(), tail=Argument())
+
+
+def _scaled(blocks_R3D: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:
+    head, tail, description = blocks_R3D.transpose(1, 0, 2)
+    return scale_blocks(head, tail, description, alpha)
 
 
 def _noisy(blocks_R3D: Tensor, noise: float) -> Tensor:

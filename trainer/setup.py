@@ -33,6 +33,7 @@ from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_p
 from zsre.trainer.encoders import attention_options, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
+from zsre.trainer.relation_adapter import RelationAdapter, fit_adapter, read_adapter, write_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, check_widths, mean_blocks
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Setup:
     rows: tuple[TokenRow, ...]
     table: RelationTable
     mean_table: Tensor
+    adapter: RelationAdapter | None
     validation: Validation | None
 
     def facts(self, progress: Progress) -> RunFacts:
@@ -114,6 +116,8 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     table = build_table(
         pairs.relations, [texts[relation] for relation in pairs.relations], relation_encoder, config.model.alpha, device
     )
+    adapter = None if config.texts.adapter is None else fit_adapter(table, config.texts.adapter)
+    relation_encoder.adapter = adapter
     validation = None
     if validation_ids:
         validation = prepare_validation(config, sources, validation_ids, texts, relation_encoder)
@@ -131,6 +135,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         rows=rows.rows,
         table=table,
         mean_table=table.mean(),
+        adapter=adapter,
         validation=validation,
     )
 
@@ -155,10 +160,12 @@ def prepare_validation(
 
 
 def write_encoder_files(setup: Setup, directory: Path) -> None:
-    """Write what turns text into the model's input: tokenizer, token settings, and the encoder's architecture."""
+    """Write what turns text into the model's input: tokenizer, token settings, the encoder's architecture, adapter."""
     write_text(directory / TOKENIZER, setup.tokenizer.to_str())
     write_text(directory / TOKENS, json.dumps({name: getattr(setup.tokens, name) for name in setup.tokens.__slots__}))
     setup.model.encoder.config.save_pretrained(directory / ENCODER)
+    if setup.adapter is not None:
+        write_adapter(setup.adapter, directory)
 
 
 def choose_seen(
@@ -210,6 +217,11 @@ class TrainedRun:
     tokenizer: Tokenizer
     tokens: TokenSettings
     calibration: Calibration | None
+    adapter: RelationAdapter | None = None
+
+    def relation_encoder(self, device: str = "cpu") -> RelationEncoder:
+        """Load the relation encoder, with the run's adapter."""
+        return RelationEncoder(self.config.relation_encoder_name, device, self.adapter)
 
 
 def load_run(directory: Path) -> TrainedRun:
@@ -229,4 +241,5 @@ def load_run(directory: Path) -> TrainedRun:
     fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
     tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
     tokenizer = prepare_tokenizer(Tokenizer.from_file(str(directory / TOKENIZER)))
-    return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory))
+    adapter = None if config.texts.adapter is None else read_adapter(directory)
+    return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory), adapter)

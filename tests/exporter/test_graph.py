@@ -9,9 +9,9 @@ import pytest
 from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_difference
 from zsre.exporter.graph import RELATION_INPUTS, RELATION_OUTPUTS, SENTENCE_INPUTS, SENTENCE_OUTPUTS, save_model
 from zsre.relations.catalogue import load_relations
+from zsre.relations.contract import PARTS
 from zsre.relations.relation import RelationSet
 from zsre.relations.tokens import EncoderInputs
-from zsre.trainer.relation_table import RelationEncoder
 
 
 @pytest.mark.parametrize("sentences", [(), (0,), (3,), (4, 4), (1, 0), tuple(range(5)) * 8])
@@ -45,8 +45,7 @@ def test_a_sentence_alone_and_among_longer_ones_has_the_same_vectors(either: Exp
 
 def test_relation_vectors_are_those_of_the_relation_encoder(either: ExportedRun) -> None:
     relations = RelationSet(load_relations("wikidata").relations[:12])
-    encoder = RelationEncoder(either.run.config.relation_encoder_name)
-    expected = encoder.blocks(list(relations), either.run.config.model.alpha)
+    expected = either.run.relation_encoder().blocks(list(relations), either.run.config.model.alpha)
 
     np.testing.assert_allclose(either.engine.relation_vectors(relations), expected, atol=1e-4)
     for index, relation in enumerate(relations):
@@ -58,7 +57,7 @@ def test_inputs_and_outputs_are_named_and_sized_as_the_runner_expects(either: Ex
     sentences, relations = onnx.load(either.exported.model), onnx.load(either.exported.relations)
     for model, inputs, outputs in (
         (sentences, SENTENCE_INPUTS, SENTENCE_OUTPUTS),
-        (relations, RELATION_INPUTS, RELATION_OUTPUTS),
+        (relations, (*RELATION_INPUTS, PARTS) if either.run.adapter else RELATION_INPUTS, RELATION_OUTPUTS),
     ):
         assert tuple(value.name for value in model.graph.input) == inputs
         assert tuple(value.name for value in model.graph.output) == outputs

@@ -10,7 +10,6 @@ from zsre.exporter.parity import LIMITS, SENTENCES, check_parity, mark_up
 from zsre.exporter.precision import Precision
 from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
-from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import load_run
 
 
@@ -28,7 +27,7 @@ def test_there_is_a_limit_for_each_precision() -> None:
 @pytest.mark.parametrize("precision", list(LIMITS))
 def test_a_graph_that_computes_something_else_is_refused(precision: Precision, shared: ExportedRun) -> None:
     run = load_run(shared.run.directory)
-    encoder = RelationEncoder(run.config.relation_encoder_name)
+    encoder = run.relation_encoder()
     assert check_parity(run, encoder, shared.exported.model, precision).largest <= 1e-4
     torch.manual_seed(0)
     torch.nn.init.normal_(run.model.context.weight)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from zsre.relations.contract import (
     CONTRACT_KEY,
     CONTRACT_VERSION,
+    READABLE_VERSIONS,
     RELATIONS_ROLE,
     ROLE_KEY,
     SENTENCES_ROLE,
@@ -68,13 +69,18 @@ def test_a_file_that_zsre_did_not_export(found: dict[str, str]) -> None:
 
 def test_a_newer_contract_asks_for_a_newer_zsre() -> None:
     found = metadata(version=CONTRACT_VERSION + 1, field_of_tomorrow=1)
-    assert message(found) == "model.onnx: contract version 2, but this zsre reads 1: update zsre"
+    assert message(found) == "model.onnx: contract version 3, but this zsre reads 1 and 2: update zsre"
+
+
+@pytest.mark.parametrize("version", READABLE_VERSIONS)
+def test_contracts_that_say_the_same_are_read(version: int) -> None:
+    assert read_contract(metadata(version=version), SENTENCES_ROLE, "model.onnx").version == version
 
 
 def test_an_older_contract_asks_for_another_export() -> None:
-    found = metadata(version=CONTRACT_VERSION - 1)
+    found = metadata(version=READABLE_VERSIONS[0] - 1)
     assert message(found) == (
-        "model.onnx: contract version 0, but this zsre reads 1: export the model again with this zsre"
+        "model.onnx: contract version 0, but this zsre reads 1 and 2: export the model again with this zsre"
     )
 
 

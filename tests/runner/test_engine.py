@@ -207,16 +207,15 @@ def test_sentences_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[
 
 
 def test_relations_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[str], Path]) -> None:
-    from zsre.trainer.relation_table import RelationEncoder
     from zsre.trainer.setup import load_run
 
-    config = load_run(tiny_runs("shared")).config
+    run = load_run(tiny_runs("shared"))
     odd = (
         Relation("long", "the", "river " * 500),
         Relation("typed", "home", "lives in", Argument(("PERSON",)), Argument(("GPE",), ("city", "place"))),
     )
     relations = RelationSet((*odd, *load_relations("wikidata").relations[:60]))
-    expected = RelationEncoder(config.relation_encoder_name).blocks(list(relations), config.model.alpha)
+    expected = run.relation_encoder().blocks(list(relations), run.config.model.alpha)
     found = engine.relation_vectors(relations)
     assert (found.shape, found.dtype) == ((62, 3, 32), np.float32)
     assert found == pytest.approx(expected, abs=1e-4)
@@ -232,17 +231,17 @@ def test_special_tokens_in_a_description_are_ordinary_text(engine: Engine) -> No
 def test_a_text_is_encoded_once_however_many_relations_share_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded: list[str] = []
+    encoded: list[tuple[int, str]] = []
     encode = engine._encode_texts
 
-    def watched(texts: Sequence[str]) -> NDArray[np.float32]:
+    def watched(texts: Sequence[tuple[int, str]]) -> NDArray[np.float32]:
         encoded.extend(texts)
         return encode(texts)
 
     monkeypatch.setattr(engine, "_encode_texts", watched)
     vectors = engine.relation_vectors(FEW)
-    assert len(encoded) == 3, "two descriptions, and one text for four untyped ends"
-    assert vectors[0, 0] == pytest.approx(vectors[1, 1])
+    assert len(encoded) == 4, "two descriptions, and one text for untyped heads, and for untyped tails"
+    assert vectors[0, 0] == pytest.approx(vectors[1, 0])
 
 
 def test_the_contract_is_the_runs(engine: Engine) -> None:
