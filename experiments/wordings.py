@@ -1,9 +1,9 @@
 """What the mean of wordings and the adapter are worth: ``python -m experiments.wordings`` writes results/wordings.md.
 
 Only relation texts are looked at, no sentences. One file of wordings is left out, the others make what a model would
-learn to meet, the mean of each relation's phrasings, and fit the adapter. Then the wording that was left out is compared
-with the means: is its own relation's the nearest? Once for relations whose other wordings fitted the adapter, and once,
-in folds, for relations of which it has seen nothing.
+learn to meet, the mean of each relation's phrasings, and fit the adapter. Then the wording that was left out is
+compared with the means: is its own relation's the nearest? Once for relations whose other wordings fitted the adapter,
+and once, in folds, for relations of which it has seen nothing.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ INTRODUCTION: Final = """\
 # Wordings
 
 What a second wording of a relation is taken for, by relation texts alone: `python -m experiments.wordings`, {date},
-commit {commit}, on the {count} relations of the catalogue. Each of {left_out} is left out in turn;
-a relation's target is the mean of its other phrasings (the sources of [configs/shipped.yaml](../configs/shipped.yaml)).
-*Similarity* is that of the wording left out to its relation's target, *nearest* the share for which this target is
-nearer than that of any other relation, in percent. *Known*: the adapter was fitted to the relation's other phrasings.
-*Unknown*: it was fitted to other relations alone, in {folds} folds. *Without ends*: name and description only, neither
-terms nor types.
+commit {commit}, on the {count} relations of the catalogue. Each of {left_out}
+is left out in turn; a relation's target is the mean of its other phrasings (the sources of
+[configs/shipped.yaml](../configs/shipped.yaml)), in the first row the catalogue's alone. *Similarity* is that of the
+wording left out to its relation's target, *nearest* the share for which this target is nearer than that of any other
+relation, in percent. *Known*: the adapter was fitted to the relation's other phrasings. *Unknown*: it was fitted to
+other relations alone, in {folds} folds. *Without ends*: name and description only, neither terms nor types.
 """
 
 
@@ -77,7 +77,9 @@ def main() -> None:
         table = build_table(ids, [texts[own] for own in ids], encoder, config.model.alpha, torch.device("cpu"))
         logger.info("%s: %d relations", left_out, len(ids))
         count = len(ids)
-        tables += [f"## {left_out} left out\n", *rows(table, [wording[own] for own in ids], encoder), ""]
+        # Of the sources, the first is the catalogue.
+        single = replace(table, phrasings=table.phrasings[:, :1])
+        tables += [f"## {left_out} left out\n", *rows(table, single, [wording[own] for own in ids], encoder), ""]
     page = ROOT / "results" / PAGE
     introduction = INTRODUCTION.format(
         date=datetime.now(UTC).date(), commit=commit(), count=count, left_out=" and ".join(LEFT_OUT), folds=FOLDS
@@ -86,8 +88,10 @@ def main() -> None:
     logger.info("%s", page)
 
 
-def rows(table: RelationTable, wording: Sequence[Relation], encoder: RelationEncoder) -> Iterator[str]:
-    """Yield the lines of a table over `RIDGES`; without an adapter there is nothing to know a relation by."""
+def rows(
+    table: RelationTable, single: RelationTable, wording: Sequence[Relation], encoder: RelationEncoder
+) -> Iterator[str]:
+    """Yield the lines of a table: for the phrasings of ``single`` as targets, and for the means over `RIDGES`."""
     cells = [f"{variant}, {kind}: {figure}" for kind in ("known", "unknown") for variant in VARIANTS
              for figure in ("similarity", "nearest")]  # fmt: skip
     yield "| adapter | " + " | ".join(cells) + " |"
@@ -95,10 +99,11 @@ def rows(table: RelationTable, wording: Sequence[Relation], encoder: RelationEnc
     targets = table.mean().numpy()
     # With all parts weighing the same, blocks are unit vectors scaled by one number.
     vectors = [encoder.blocks([vary(own) for own in wording], 1 / 3) * _SCALE for vary in VARIANTS.values()]
+    alone = known(single, vectors, single.mean().numpy(), None)
+    yield _row("none, the catalogue alone", [*alone, *alone])
     for ridge in RIDGES:
         found = [*known(table, vectors, targets, ridge), *unknown(table, vectors, targets, ridge)]
-        figures = " | ".join(f"{each.similarity:.3f} | {100 * each.nearest:.1f}" for each in found)
-        yield f"| {'none' if ridge is None else ridge} | {figures} |"
+        yield _row("none" if ridge is None else str(ridge), found)
 
 
 def known(
@@ -113,7 +118,7 @@ def known(
 def unknown(
     table: RelationTable, vectors: Sequence[NDArray[np.float32]], targets: NDArray[np.float32], ridge: float | None
 ) -> list[Found]:
-    """Compare wordings with adapters that were fitted to none of the relations compared, nor to any of their meaning."""
+    """Compare wordings with adapters that were fitted to none of the relations compared, nor to their equivalents."""
     if ridge is None:
         return known(table, vectors, targets, None)
     place = {own: index for index, own in enumerate(table.ids)}
@@ -136,6 +141,10 @@ def compare(vectors: NDArray[np.float32], own: NDArray[np.int64], targets: NDArr
     mine = similarities[rows, own]
     similarities[rows, own] = -np.inf
     return Found(float(mine.mean()), float((mine > similarities.max(1)).mean()))
+
+
+def _row(title: str, found: Sequence[Found]) -> str:
+    return f"| {title} | " + " | ".join(f"{each.similarity:.3f} | {100 * each.nearest:.1f}" for each in found) + " |"
 
 
 if __name__ == "__main__":
