@@ -34,6 +34,7 @@ from zsre.runner.report import (
     tell_summary,
     triples_table,
     write_out,
+    writing_out,
 )
 from zsre.runner.run_state import earlier_run
 
@@ -169,7 +170,7 @@ def _finish(args: argparse.Namespace, mask: TypeMask, run: Run, facts: Mapping[s
         shown = _SHOWN_ON_A_TERMINAL if sys.stdout.isatty() and not args.quiet else 0
     if shown and counts.triples:
         console = Console()
-        with console.capture() as captured:
+        with writing_out(), console.capture() as captured:
             console.print(triples_table(first_triples(output, shown), console.width))
         write_out(captured.get())
     records = counts.lines - counts.blank_lines
