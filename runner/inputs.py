@@ -156,13 +156,15 @@ def _expanded(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        if _WILDCARDS.search(given):
+        if wild := _WILDCARDS.search(given):
+            outputs = _below(os.path.dirname(given[: wild.start()]) or ".", outputs)  # noqa: PTH120 - of half a name
             found = glob.glob(given, recursive=True)  # noqa: PTH207 - Path's takes no pattern that begins at the root
             files = [name for name in found if _is_file(Path(name)) and not _is_within(name, outputs)]
             return _matched(given, sorted(files)), None
         raise DataError(f"{given}: {error.strerror}; {_GIVE}") from error
     if not stat.S_ISDIR(mode):
         return [given], None
+    outputs = _below(given, outputs)
     try:
         names = [own.relative_to(path).as_posix() for own in _files_below(path) if not _is_within(str(own), outputs)]
     except OSError as error:
@@ -189,6 +191,11 @@ def _is_file(path: Path) -> bool:
     return path.is_file() or (path.is_symlink() and not path.exists())
 
 
+def _below(folder: str, outputs: Sequence[str]) -> list[str]:
+    """Return the outputs that lie below a folder; where the input lies below the output, nothing is left out."""
+    return [own for own in outputs if _is_within(own, [folder])]
+
+
 def _is_within(name: str, folders: Sequence[str]) -> bool:
     """Tell whether a file lies in one of some folders, or below it."""
     if is_uri(name):
@@ -211,6 +218,7 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> tuple[list[str], str | 
     except OSError as error:
         raise DataError(f"{given}: {error}; {_GIVE}") from error
     names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
+    outputs = _below(root, outputs)
     names = [name for name in names if not _is_within(f"{root}/{name}", outputs)]
     if wild:
         pattern = _pattern(address[len(root) + 1 :])

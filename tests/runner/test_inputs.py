@@ -177,3 +177,5 @@ def test_what_lies_in_an_output_is_no_input(place: Path) -> None:
         assert len(find_segments(["news/**/*.json*"], outputs)) == 1
     assert len(find_segments(["news/out/rejects.jsonl"], ["news/out"])) == 1
     assert len(find_segments(["news"], ["new"])) == 5
+    for given in ("news/2024", "news/2024/*", "news/20*/*"):
+        assert len(find_segments([given], ["news"])) == 1, "the input is within the output"
