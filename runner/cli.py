@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/extract.md for what each code means."""
+    open_standard_streams()
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as done:
@@ -84,6 +86,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="no progress and no summary")
     add("--version", action="version", version=f"zsre {importlib.metadata.version('zsre')}")
     return parser
+
+
+def open_standard_streams() -> None:
+    """Open those of the three that the command was started without: a part file could get the number of one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,6 @@ from zsre.runner.extract import Executor, LocalExecutor
 from zsre.runner.job_spec import JobSpec, make_spec, open_job, wanted_relations
 from zsre.runner.kept import KeptDirectory, is_kept, open_kept, read_marker
 from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
-from zsre.runner.lock import FolderLock
 from zsre.runner.output import REJECTS_FILE
 from zsre.runner.plan import Plan, check_common, make_plan, open_output, wanted
 from zsre.runner.recording import Run, recorded
@@ -35,6 +34,7 @@ from zsre.runner.report import (
     tell_summary,
     triples_table,
     write_out,
+    writing_out,
 )
 from zsre.runner.run_state import earlier_run
 
@@ -121,6 +121,8 @@ def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterat
             with recorded(plan.output, plan.segments, plan.wish, facts, has_all) as run:
                 if run.done or shards is None:
                     shards = cut(run.segments, plan.cut, run.done)
+                if vectors is not None:
+                    vectors.begin(run.done)
                 with RunProgress(Console(stderr=True), plan.size, args.quiet, run.bytes_done, as_log) as progress:
                     executor.extract(shards, run, progress.advance, vectors)
                 if vectors is not None:
@@ -137,8 +139,7 @@ def _vectors(args: argparse.Namespace, plan: Plan, executor: Executor) -> Iterat
         return
     going_on = earlier_run(plan.output, plan.wish) is not None
     facts = executor.kept_facts(plan.corpus, args.save_precision)
-    vectors = open_kept(plan.kept, facts, args.overwrite, going_on)
-    with closing(FolderLock(plan.kept)):
+    with open_kept(plan.kept, facts, args.overwrite, going_on) as vectors:
         yield vectors
 
 
@@ -169,7 +170,7 @@ def _finish(args: argparse.Namespace, mask: TypeMask, run: Run, facts: Mapping[s
         shown = _SHOWN_ON_A_TERMINAL if sys.stdout.isatty() and not args.quiet else 0
     if shown and counts.triples:
         console = Console()
-        with console.capture() as captured:
+        with writing_out(), console.capture() as captured:
             console.print(triples_table(first_triples(output, shown), console.width))
         write_out(captured.get())
     records = counts.lines - counts.blank_lines

@@ -51,6 +51,13 @@ class Counts:
         """Return the number of rejected lines."""
         return self.rejects.total()
 
+    def add_up(self) -> bool:
+        """Tell whether these can be counts at all, as those of a damaged record need not be."""
+        values = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("rejects", "types_seen")]
+        if not all(isinstance(value, int) and value >= 0 for value in (*values, *self.rejects.values())):
+            return False
+        return self.lines == self.blank_lines + self.documents + self.rejected
+
     def add(self, other: Counts) -> None:
         """Add the figures of another shard or run to these."""
         for name in (entry.name for entry in fields(self)):

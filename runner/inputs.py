@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
-from zsre.runner.storage import file_system, is_uri, open_input
+from zsre.runner.storage import file_system, is_storable, is_uri, open_input
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Kind(StrEnum):
 
 
 _MAGIC: Final = {b"\x1f\x8b": Kind.GZIP, b"\x28\xb5\x2f\xfd": Kind.ZSTD, b"PAR1": Kind.PARQUET}
+#: A frame of zstd that holds no data, with which the files of pzstd begin.
+_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,11 @@ class Segment:
     id_prefix: str = ""
 
 
-def find_segments(given: Sequence[str]) -> tuple[Segment, ...]:
+def find_segments(given: Sequence[str], outputs: Sequence[str] = ()) -> tuple[Segment, ...]:
     """Return what inputs come to, in the order given, and sorted within a folder or pattern.
 
-    Raises DataError for what can't be read, UsageError for what can't be meant.
+    What lies in one of the ``outputs`` is no input, unless it is named itself. Raises DataError for what can't be read,
+    UsageError for what can't be meant.
     """
     if STANDARD_INPUT in given:
         if len(given) > 1:
@@ -81,7 +84,7 @@ def find_segments(given: Sequence[str]) -> tuple[Segment, ...]:
     one_file = len(given) == 1
     found: list[tuple[str, str]] = []
     for name in given:
-        names, root = _expanded(name)
+        names, root = _expanded(name, outputs)
         if root is not None and len(given) == 1:
             found.extend((own, os.path.relpath(own, root) if not is_uri(own) else own[len(root) :]) for own in names)
         else:
@@ -96,7 +99,7 @@ def kind_of(head: bytes) -> Kind:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
-    return Kind.PLAIN
+    return Kind.ZSTD if _SKIPPABLE.match(head) else Kind.PLAIN
 
 
 def digest(name: str, size: int) -> str:
@@ -115,6 +118,8 @@ def ends_line(name: str, size: int) -> bool:
 
 
 def _segment(name: str, id_prefix: str) -> Segment:
+    if not is_storable(name):
+        raise DataError(f"{name}: its name is not UTF-8, so that nothing could be written down of it; rename it")
     try:
         size = _size(name)
         if size is None:
@@ -143,25 +148,64 @@ def _digest(file: BinaryIO, size: int) -> str:
     return told.hexdigest()[:32]
 
 
-def _expanded(given: str) -> tuple[list[str], str | None]:
+def _expanded(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None]:
     """Return the files that one input stands for, and, of a folder, its name."""
     if is_uri(given):
-        return _expanded_uri(given)
+        return _expanded_uri(given, outputs)
     path = Path(given)
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        if _WILDCARDS.search(given):
+        if wild := _WILDCARDS.search(given):
+            outputs = _below(os.path.dirname(given[: wild.start()]) or ".", outputs)  # noqa: PTH120 - of half a name
             found = glob.glob(given, recursive=True)  # noqa: PTH207 - Path's takes no pattern that begins at the root
-            return _matched(given, sorted(name for name in found if Path(name).is_file())), None
+            files = [name for name in found if _is_file(Path(name)) and not _is_within(name, outputs)]
+            return _matched(given, sorted(files)), None
         raise DataError(f"{given}: {error.strerror}; {_GIVE}") from error
     if not stat.S_ISDIR(mode):
         return [given], None
-    names = [str(own.relative_to(path).as_posix()) for own in path.rglob("*") if own.is_file()]
+    outputs = _below(given, outputs)
+    try:
+        names = [own.relative_to(path).as_posix() for own in _files_below(path) if not _is_within(str(own), outputs)]
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}; check its permissions") from error
     return [str(path / name) for name in _wanted(given, names)], given
 
 
-def _expanded_uri(given: str) -> tuple[list[str], str | None]:
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder and of those in it; raise OSError where one cannot be looked into."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if Path(place, name).is_symlink():
+                logger.warning("%s: is a link to a folder and not followed; name it as an input", Path(place, name))
+        yield from (path for name in files if _is_file(path := Path(place, name)))
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a path is a file, or a link that leads nowhere: it may once have been one, and be missed."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _below(folder: str, outputs: Sequence[str]) -> list[str]:
+    """Return the outputs that lie below a folder; where the input lies below the output, nothing is left out."""
+    return [own for own in outputs if _is_within(own, [folder])]
+
+
+def _is_within(name: str, folders: Sequence[str]) -> bool:
+    """Tell whether a file lies in one of some folders, or below it."""
+    if is_uri(name):
+        return any(is_uri(own) and name.startswith(f"{own.partition('?')[0].rstrip('/')}/") for own in folders)
+    return any(
+        not is_uri(own) and Path(os.path.realpath(own)) in Path(os.path.realpath(name)).parents for own in folders
+    )
+
+
+def _expanded_uri(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None]:
     address, mark, options = given.partition("?")
     wild = _WILDCARDS.search(address)
     root = address[: wild.start()].rpartition("/")[0] if wild else address.rstrip("/")
@@ -174,6 +218,8 @@ def _expanded_uri(given: str) -> tuple[list[str], str | None]:
     except OSError as error:
         raise DataError(f"{given}: {error}; {_GIVE}") from error
     names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
+    outputs = _below(root, outputs)
+    names = [name for name in names if not _is_within(f"{root}/{name}", outputs)]
     if wild:
         pattern = _pattern(address[len(root) + 1 :])
         chosen = _matched(given, sorted(name for name in names if pattern.fullmatch(name)))

@@ -9,10 +9,9 @@ are the windows that were encoded together, so that a reader holds one of them a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from zsre.runner.counts import Counts
 from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temporary_path, write_all
 from zsre.runner.job import Job
 from zsre.runner.kept_tables import REPEATING, KeptWindow, mentions_schema, pairs_schema, window_tables
+from zsre.runner.lock import LOCK_FILE, FolderLock
 
 MARKER: Final = "vectors.json"
 KEPT_VERSION: Final = 1
@@ -93,10 +93,20 @@ def pairs_path(directory: Path, index: int) -> Path:
 
 
 class KeptDirectory:
-    """A directory that one run keeps its vectors in; made by `open_kept`."""
+    """A directory that one run keeps its vectors in; made by `open_kept`, and unchanged until `begin`."""
 
     def __init__(self, path: Path, facts: KeptFacts) -> None:
         self.path, self.facts = path, facts
+
+    def begin(self, done: Collection[int]) -> None:
+        """Remove all vectors but those of shards that are done, and write down that the others are still to come."""
+        kept = {own(self.path, index) for own in (mentions_path, pairs_path) for index in done}
+        with _writing(self.path):
+            for pattern in (f".*{TEMPORARY_SUFFIX}", "mentions-*.parquet", "pairs-*.parquet"):
+                for found in self.path.glob(pattern):
+                    if found not in kept:
+                        found.unlink()
+            _write_marker(self.path, self.facts)
 
     def open(self, index: int) -> KeptShard:
         """Begin a shard."""
@@ -116,23 +126,21 @@ class KeptDirectory:
         _write_marker(self.path, replace(self.facts, shards=shards))
 
 
-def open_kept(path: Path, facts: KeptFacts, overwrite: bool, going_on: bool = False) -> KeptDirectory:
-    """Make a directory ready for vectors, or ready to go on with those that it has.
+@contextmanager
+def open_kept(path: Path, facts: KeptFacts, overwrite: bool, going_on: bool = False) -> Iterator[KeptDirectory]:
+    """Hold a directory for vectors, to begin anew or to go on with those that it has; nothing there is touched yet.
 
-    Raises OutputError if it holds anything that may not be replaced, or vectors that are not of the run that goes on.
+    Raises OutputError if it holds anything that may not be replaced, or vectors that are not of the run that goes on,
+    or if another run holds it.
     """
     check_kept_target(path, overwrite or going_on)
     with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        old = [f".*{TEMPORARY_SUFFIX}"]
-        if not going_on:
-            old += ["mentions-*.parquet", "pairs-*.parquet"]
-        elif is_kept(path) and _identity(_read_facts(path)) != _identity(facts):
+    with closing(FolderLock(path)):
+        check_kept_target(path, overwrite or going_on)
+        if going_on and is_kept(path) and _identity(_read_facts(path)) != _identity(facts):
             raise OutputError(f"--save-pairs {path}: holds vectors of another run; name another directory")
-        for found in chain.from_iterable(map(path.glob, old)):
-            found.unlink()
-        _write_marker(path, facts)
-    return KeptDirectory(path, facts)
+        yield KeptDirectory(path, facts)
 
 
 def _identity(facts: KeptFacts) -> KeptFacts:
@@ -141,7 +149,7 @@ def _identity(facts: KeptFacts) -> KeptFacts:
 
 def check_kept_target(path: Path, overwrite: bool) -> None:
     """Raise OutputError unless vectors may go to this directory; change nothing."""
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if not path.exists() or (path.is_dir() and all(entry.name == LOCK_FILE for entry in path.iterdir())):
         return
     if not path.is_dir():
         raise OutputError(f"--save-pairs {path}: is not a directory; name another one")

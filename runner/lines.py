@@ -18,6 +18,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BARE_RETURN: Final = re.compile(rb"\}[ \t]*\r[ \t\r]*\{")
 #: What is kept of a line that is too long: enough to show its beginning.
 LINE_HEAD_BYTES: Final = 1000
+_WHOLE: Final = "put a whole copy of it in its place"
 _SKIP_BYTES: Final = 2**16
 
 
@@ -68,7 +69,7 @@ class LineStream:
         try:
             line = self._read()
         except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{self._name}: cannot be read beyond line {self.number - 1}: {error}") from error
+            raise DataError(f"{self._name}: cannot be read beyond line {self.number - 1}: {error}; {_WHOLE}") from error
         if line is None:
             raise StopIteration
         self.number += 1
@@ -88,14 +89,16 @@ class LineStream:
     def _read(self) -> RawLine | None:
         limit = self._most + 2
         raw = self._read_up_to(limit, 0)
-        if not raw:
-            return None
         size = len(raw)
         if not raw.endswith(b"\n"):
             chunk = raw if size == limit else b""
             while chunk and not chunk.endswith(b"\n"):
                 chunk = self._read_up_to(_SKIP_BYTES, size)
                 size += len(chunk)
+            if self.end is not None and self.position + size < self.end and not chunk:
+                raise EOFError("the file changed while it was being read")
+        if not raw:
+            return None
         data = raw.removesuffix(b"\n").removesuffix(b"\r")
         if len(data) > self._most:
             head = data[:LINE_HEAD_BYTES]

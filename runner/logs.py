@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,7 +34,9 @@ def tell_end(program: str, form: str, level: str, message: str, exit_code: int) 
         text = json_line(level, message, {"exit_code": exit_code})
     else:
         text = f"{program}: {level}{': ' if level == 'error' else ' '}{message}"
-    print(text, file=sys.stderr)
+    # Whoever listened may be gone; the exit code still says how it went.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def json_line(level: str, message: str, fields: Mapping[str, object]) -> str:

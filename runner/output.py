@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -65,9 +65,12 @@ class ShardRecord:
         fields = json.loads(content)
         try:
             given = {**fields, "place": Place(**fields["place"]), "counts": Counts.from_dict(fields["counts"])}
-            return cls(**{**given, "rejects": tuple(fields["rejects"])})
-        except (TypeError, KeyError) as error:
+            record = cls(**{**given, "rejects": tuple(fields["rejects"])})
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a record of a shard: {error}") from error
+        if not (_are_numbers(asdict(record.place).values()) and record.counts.add_up()):
+            raise ValueError("not a record of a shard: its numbers cannot be")
+        return record
 
 
 class OutputDirectory:
@@ -119,8 +122,11 @@ class OutputDirectory:
         return sorted(int(name[1]) for name in names if name)
 
     def read_record(self, index: int) -> ShardRecord:
-        """Return the record of a shard; raise ValueError for one that is damaged."""
-        return ShardRecord.from_json(self.folder.read(record_name(index)))
+        """Return the record of a shard; raise ValueError for one that is damaged, or another's."""
+        record = ShardRecord.from_json(self.folder.read(record_name(index)))
+        if (record.index, record.part) != (index, part_name(index)):
+            raise ValueError(f"the record of another shard: {record.index}")
+        return record
 
     def done(self) -> Iterator[ShardRecord]:
         """Yield the records, in order, of shards whose part is there, as long as it was and readable."""
@@ -197,6 +203,10 @@ def part_name(index: int) -> str:
 def record_name(index: int) -> str:
     """Return the name of a shard's record."""
     return f"{RECORDS}/{index:05d}.json"
+
+
+def _are_numbers(values: Iterable[object]) -> bool:
+    return all(isinstance(value, int) and value >= 0 for value in values)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

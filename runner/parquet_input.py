@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -18,6 +19,9 @@ from zsre.runner.storage import open_input
 
 #: Rows that are decoded together.
 _BATCH_ROWS: Final = 256
+_IN_A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+#: The day of a time as Arrow writes it.
+_DAY: Final = re.compile(r"^(\d{4}-\d\d-\d\d) ")
 
 
 def check_columns(name: str, text_field: str) -> None:
@@ -71,7 +75,7 @@ def read_rows(name: str, first_line: int, count: int, max_line_bytes: int, colum
         skipped, groups = _groups(file, first_line - 1, count)
         number = first_line
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=wanted):
-            for row in batch.slice(skipped).to_pylist()[: first_line + count - number]:
+            for row in _rows(batch.slice(skipped, first_line + count - number)):
                 yield _line(row, number, size, max_line_bytes)
                 number += 1
             skipped = max(0, skipped - len(batch))
@@ -104,8 +108,45 @@ def _row_bytes(file: pq.ParquetFile) -> int:
     return int(compressed // max(1, metadata.num_rows))
 
 
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):
+        # One value is enough that Python has no type for: a string that isn't UTF-8, a time to the nanosecond.
+        columns = [[_value(scalar) for scalar in column] for column in batch.columns]
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _value(scalar: Any) -> object:
+    """Return a value as `to_pylist` would, or, where Python cannot hold it, its bytes or its text."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        match scalar:
+            case pa.MapScalar():
+                value: object = [[_value(one) for one in entry.values()] for entry in scalar.values]
+            case pa.ListScalar():
+                value = [_value(one) for one in scalar]
+            case pa.StructScalar():
+                value = {name: _value(one) for name, one in scalar.items()}
+            case pa.DictionaryScalar():
+                value = _value(scalar.value)
+            case pa.DurationScalar():
+                value = scalar.cast(pa.int64()).as_py() / _IN_A_SECOND[scalar.type.unit]
+            case _ if hasattr(scalar, "as_buffer"):
+                value = scalar.as_buffer().to_pybytes()
+            case _:
+                value = _DAY.sub(r"\1T", str(scalar.cast(pa.string())))
+        return value
+
+
 def _line(row: dict[str, Any], number: int, size: int, max_line_bytes: int) -> RawLine:
-    data = json.dumps({name: value for name, value in row.items() if value is not None}, default=_plain).encode()
+    given = {name: value for name, value in row.items() if value is not None}
+    try:
+        # Escaped, a text that isn't Latin would be longer than in a file of JSON lines, and perhaps too long.
+        data = json.dumps(given, default=_plain, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        data = json.dumps(given, default=_plain).encode()
     if len(data) > max_line_bytes:
         return RawLine(number, data[:LINE_HEAD_BYTES], size, too_long=True)
     return RawLine(number, data, size)

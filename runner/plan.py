@@ -18,7 +18,7 @@ from zsre.runner.output import OutputDirectory, default_output
 from zsre.runner.parquet_input import check_columns
 from zsre.runner.records import RecordSettings
 from zsre.runner.run_state import Wish, earlier_run
-from zsre.runner.storage import LocalFolder, is_uri, open_folder
+from zsre.runner.storage import LocalFolder, is_storable, is_uri, open_folder
 from zsre.runner.triples import check_kept
 
 
@@ -56,12 +56,16 @@ def make_plan(args: argparse.Namespace) -> Plan:
     check_kept(keep)
     records = RecordSettings(args.text_field, args.id_field, keep, args.max_text_chars, args.on_error == "fail")
     cut = CutSettings(args.shard_lines, args.max_line_bytes, args.limit)
-    segments = find_segments(args.corpus)
+    outputs = [args.output or default_output(args.corpus[0]), *([str(args.save_pairs)] if args.save_pairs else [])]
+    segments = find_segments(args.corpus, outputs)
     for segment in segments:
         if segment.kind == Kind.PARQUET:
             check_columns(segment.name, records.text_field)
-    if args.dry_run and any(segment.kind == Kind.STREAM for segment in segments):
-        raise UsageError("--dry-run: reads here and there, which a stream does not allow; give it a file")
+    if any(segment.kind == Kind.STREAM for segment in segments):
+        if args.dry_run:
+            raise UsageError("--dry-run: reads here and there, which a stream does not allow; give it a file")
+        if args.engine == "ray":
+            raise UsageError("--engine ray: workers open the input for themselves, so it cannot be a stream")
     if args.append and cut.limit is not None:
         raise UsageError("--append: takes in all that is new, so it cannot go together with --limit")
     wish = wanted(args)
@@ -73,6 +77,9 @@ def make_plan(args: argparse.Namespace) -> Plan:
 
 def check_common(args: argparse.Namespace) -> None:
     """Raise UsageError for a flag that can't be meant, whatever is read."""
+    for name, value in vars(args).items():
+        if isinstance(value, str | Path) and not is_storable(str(value)):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: is not UTF-8, and could not be written down")
     check_flags(args)
     check_least(args, processes=1, show=0, ray_workers=1)
     if args.engine != "ray" and (args.ray_address or args.ray_workers):

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from zsre.relations.errors import OutputError
 from zsre.runner.counts import Counts, counted
 from zsre.runner.logs import with_fields
 from zsre.runner.output import OutputDirectory
@@ -132,9 +133,9 @@ def tell_summary(run: RunSummary, quiet: bool, as_log: bool) -> None:
         )
         logger.info("finished", extra=fields)
     elif not quiet:
-        console = Console(stderr=True)
-        for line in summary_lines(run):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        # Not by rich, which ends the program with an exit code of failure where the reader has gone.
+        with suppress(OSError):
+            print(*summary_lines(run), sep="\n", file=sys.stderr, flush=True)
 
 
 def reject_reasons(counts: Counts) -> str:
@@ -176,12 +177,21 @@ def write_out(text: str) -> None:
     an exit code of failure.
     """
     encoding = sys.stdout.encoding or "utf-8"
-    try:
+    with writing_out():
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
-    except BrokenPipeError:
+
+
+@contextmanager
+def writing_out() -> Iterator[None]:
+    """Let a reader that has gone be; raise OutputError if standard output can't be written to."""
+    try:
+        yield
+    except OSError as error:
         # Python flushes standard output once more on its way out, and would complain then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"standard output: cannot be written to: {error.strerror}; send it elsewhere") from error
 
 
 def _losses(counts: Counts) -> list[tuple[int, str]]:

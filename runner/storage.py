@@ -27,6 +27,15 @@ def is_uri(name: str) -> bool:
     return _URI.match(name) is not None
 
 
+def is_storable(name: str) -> bool:
+    """Tell whether a name is UTF-8; on most systems a file's may be any bytes, which Python has its own letters for."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a URI, and the path in it; raise UsageError if there is none."""

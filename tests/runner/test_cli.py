@@ -380,6 +380,35 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
+@pytest.mark.parametrize(
+    ("corpus", "streams", "code"),
+    [
+        ("corpus.jsonl", ">&-", 0),
+        ("corpus.jsonl", "<&- >&- 2>&-", 0),
+        ("-", "<&-", 3),
+        ("corpus.jsonl", "2>/dev/full", 0),
+        ("corpus.jsonl", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}", 0),
+        ("missing.jsonl", "2>/dev/full", 2),
+        ("corpus.jsonl", "--show 3 >/dev/full", 4),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full_change_no_exit_code(corpus: str, streams: str, code: int) -> None:
+    command = (
+        "import sys; from zsre.runner import cli, job_spec; from tests.runner.fakes import FakeAnnotator, FakeEngine; "
+        "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" "$@" {streams}', sys.executable, "-c", command, corpus, "--relations", "relations.yaml"],
+        check=False,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
 def test_the_defaults_of_the_command_are_those_of_the_library() -> None:
     args = cli.build_parser().parse_args(["corpus.jsonl"])
     assert CutSettings(args.shard_lines, args.max_line_bytes, args.limit) == CutSettings()

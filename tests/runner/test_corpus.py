@@ -180,3 +180,13 @@ def test_a_file_that_changes_underneath_is_noticed(tmp_path: Path) -> None:
 def test_a_setting_below_one_names_its_flag(name: str) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} 0: must be at least 1"):
         CutSettings(**{name: 0})
+
+
+@pytest.mark.parametrize("left", [0, 40, 66])
+def test_a_file_that_shrinks_before_it_is_cut_is_not_taken_for_its_end(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(b'{"text": "twenty-two"}\n' * 10)
+    segments = find_segments([str(path)])
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(DataError, match=r"cannot be read beyond line \d: the file changed while it was being read"):
+        list(cut(segments, CutSettings(shard_lines=2)))

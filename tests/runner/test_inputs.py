@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import logging
 import os
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pytest
 
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.inputs import DIGEST_BYTES, Kind, digest, ends_line, find_segments
+from zsre.runner.reading import open_lines
 
 LINE = b'{"text": "x"}\n'
 
@@ -121,3 +124,58 @@ def test_a_digest_is_of_beginning_end_and_size(place: Path) -> None:
 def test_whether_a_line_ends_where_a_file_did(place: Path) -> None:
     (place / "f").write_bytes(b"one\ntwo")
     assert [ends_line("f", size) for size in (0, 3, 4, 7)] == [True, False, True, False]
+
+
+def test_a_compressed_file_may_begin_with_a_frame_that_holds_nothing(place: Path) -> None:
+    whole = b"\x50\x2a\x4d\x18\x04\0\0\0size" + pa.Codec("zstd").compress(LINE, asbytes=True)
+    (place / "a.zst").write_bytes(whole)
+    (segment,) = find_segments(["a.zst"])
+    with closing(open_lines(segment, 100)) as opened:
+        assert [line.data + b"\n" for line in opened.lines] == [LINE]
+
+
+def test_a_link_that_leads_nowhere_is_missed(place: Path) -> None:
+    (place / "news/z.jsonl").symlink_to("gone.jsonl")
+    for given in ("news", "news/*.jsonl"):
+        with pytest.raises(DataError, match=r"news/z\.jsonl: No such file or directory; check its name"):
+            find_segments([given])
+
+
+def test_a_link_to_a_folder_is_not_followed_which_is_said(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (place / "news/2024/up").symlink_to("..")
+    assert len(_names("news")) == 2
+    assert caplog.messages == ["news/2024/up: is a link to a folder and not followed; name it as an input"]
+
+
+def test_a_folder_below_that_cannot_be_read_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "2024":
+            raise PermissionError(13, "Permission denied", path)
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match="news/2024: Permission denied; check its permissions"):
+        find_segments(["news"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 or UTF-16 elsewhere")
+@pytest.mark.parametrize("given", ["news", os.fsdecode(b"news/\xff.jsonl")])
+def test_a_name_that_cannot_be_written_down_is_told(place: Path, given: str) -> None:
+    (place / os.fsdecode(b"news/\xff.jsonl")).write_bytes(LINE)
+    with pytest.raises(DataError, match="its name is not UTF-8, so that nothing could be written down of it; rename"):
+        find_segments([given])
+
+
+def test_what_lies_in_an_output_is_no_input(place: Path) -> None:
+    (place / "news/out/shards").mkdir(parents=True)
+    for name in ("part-00000.parquet", "rejects.jsonl", "shards/00000.json"):
+        (place / "news/out" / name).write_bytes(LINE)
+    for outputs in (["news/out"], [str(place / "news/out")], ["news/../news/out/"]):
+        assert len(find_segments(["news"], outputs)) == 2
+        assert len(find_segments(["news/**/*.json*"], outputs)) == 1
+    assert len(find_segments(["news/out/rejects.jsonl"], ["news/out"])) == 1
+    assert len(find_segments(["news"], ["new"])) == 5
+    for given in ("news/2024", "news/2024/*", "news/20*/*"):
+        assert len(find_segments([given], ["news"])) == 1, "the input is within the output"

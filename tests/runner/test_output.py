@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,6 +79,30 @@ def test_a_damaged_record_is_none(content: bytes, tmp_path: Path) -> None:
     output.commit(_result(0), PLACE)
     (tmp_path / "out/shards/00000.json").write_bytes(content)
     assert list(output.done()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"index": 0},
+        {"index": "1"},
+        {"part": "part-00000.parquet"},
+        {"place": {**asdict(PLACE), "end": "9"}},
+        {"place": {**asdict(PLACE), "start": -1}},
+        {"counts": {**Counts().to_dict(), "lines": "3"}},
+        {"counts": {**Counts().to_dict(), "triples": -3}},
+        {"counts": {**Counts().to_dict(), "documents": 3}},
+        {"counts": {**Counts().to_dict(), "rejects": {"not_json": "1"}}},
+        {"counts": {**Counts().to_dict(), "rejects": 7}},
+    ],
+)
+def test_a_record_that_cannot_be_true_is_none(change: dict[str, object], tmp_path: Path) -> None:
+    output = new_run(tmp_path / "out").output
+    output.commit(_result(0), PLACE)
+    output.commit(_result(1), PLACE)
+    record = tmp_path / "out/shards/00001.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **change}))
+    assert [own.index for own in output.done()] == [0]
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "longer", "overwritten"])

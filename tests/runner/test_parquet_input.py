@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import struct
 from decimal import Decimal
 from pathlib import Path
 
@@ -134,3 +135,47 @@ def test_a_file_that_shrinks_underneath_is_noticed(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x"] * 9}), path)
     with pytest.raises(DataError, match="the file changed while it was being read"):
         list(read_rows(str(path), 1, shard.place.lines, 2**20, ("text",)))
+
+
+#: Strings of which the second is no UTF-8, as some writers leave them.
+_BAD_STRINGS = pa.Array.from_buffers(
+    pa.string(), 2, [None, pa.py_buffer(struct.pack("<3i", 0, 9, 12)), pa.py_buffer(b"Ann left.\xff\xfe!")]
+)
+
+
+def test_a_string_that_is_not_utf8_is_rejected_and_its_neighbours_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": _BAD_STRINGS}), path)
+    (result,) = run_file(path, make_job())
+    assert [(reject.line, reject.reason) for reject in result.rejects] == [(2, "lone_surrogate")]
+    assert (result.counts.lines, result.counts.documents) == (2, 1)
+
+
+_NANOSECOND = 1_234_567_890_123_456_789
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (pa.array([_NANOSECOND], pa.timestamp("ns")), "2009-02-13T23:31:30.123456789"),
+        (pa.array([1_234_567_891], pa.time64("ns")), "00:00:01.234567891"),
+        (pa.array([1_234_567_891], pa.duration("ns")), 1.234567891),
+        (pa.array([2**62], pa.duration("s")), float(2**62)),
+        (pa.array([[_NANOSECOND]], pa.list_(pa.timestamp("ns"))), ["2009-02-13T23:31:30.123456789"]),
+        (pa.array([[("k", 2**60)]], pa.map_(pa.string(), pa.duration("s"))), [["k", float(2**60)]]),
+        (pa.array([2**62], pa.timestamp("us")), f"<value out of range: {2**62}>"),
+        (pa.StructArray.from_arrays([_BAD_STRINGS[1:]], names=["s"]), {"s": "\udcff\udcfe!"}),
+    ],
+)
+def test_values_that_python_cannot_hold_become_text(tmp_path: Path, column: pa.Array, expected: object) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["x"], "k": column}), path)
+    (line,) = read_rows(str(path), 1, 1, 2**20, ("text", "k"))
+    assert json.loads(line.data) == {"text": "x", "k": expected}
+
+
+def test_a_text_that_is_not_latin_is_as_long_as_in_a_file_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["\u6587" * 100]}), path)
+    (line,) = read_rows(str(path), 1, 1, 320, ("text",))
+    assert not line.too_long and json.loads(line.data) == {"text": "\u6587" * 100}

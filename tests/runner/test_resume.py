@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -383,3 +385,57 @@ def test_a_run_over_vectors_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert _run("vectors", "-o", "again") == 0
     assert _table("again").equals(_table("out"))
     assert _run_facts("again")["counts"] == _run_facts("out")["counts"]
+
+
+def test_a_run_that_is_refused_leaves_kept_vectors_as_they_are(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saving = ("--save-pairs", "vectors", "-o", "out")
+    assert _run(*saving) == 0
+    before = {path: path.read_bytes() for path in Path("vectors").iterdir()}
+    assert _run(*saving, "--append", "--threshold", "0.9") == 4
+    assert "thresholds.P112: was 0.5 and is now 0.9" in _error(capsys)
+    assert {path: path.read_bytes() for path in Path("vectors").iterdir()} == before
+    assert _run("vectors", "-o", "again") == 0
+
+
+def test_vectors_that_another_run_is_writing_are_not_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--save-pairs", "vectors", "-o", "out") == 0
+    Path("vectors/.pairs-00009.parquet.tmp").touch()
+    before = sorted(Path("vectors").iterdir())
+    with closing(FolderLock(Path("vectors"))):
+        assert _run("--save-pairs", "vectors", "-o", "other", "--overwrite") == 4
+    assert "vectors: another run is writing to it" in _error(capsys)
+    assert sorted(Path("vectors").iterdir()) == before
+
+
+def test_vectors_of_a_run_that_was_replaced_do_not_stay(place: Path) -> None:
+    saving = ("--save-pairs", "vectors", "-o", "out")
+    assert _run(*saving) == 0
+    (place / "corpus.jsonl").write_bytes(CORPUS[: CORPUS.index(b"\n") + 1])
+    assert _run(*saving, "--overwrite") == 0
+    assert sorted(path.name for path in Path("vectors").glob("*.parquet")) == [
+        "mentions-00000.parquet",
+        "pairs-00000.parquet",
+    ]
+
+
+@pytest.mark.parametrize("given", ["news", "news/**/*.*"])
+def test_output_within_the_input_is_no_input(
+    place: Path, monkeypatch: pytest.MonkeyPatch, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "news").mkdir()
+    (place / "corpus.jsonl").rename(place / "news/a.jsonl")
+    args = (given, "-o", "news/out", "--save-pairs", "news/vectors")
+    _stop(monkeypatch, *args)
+    assert _run(*args) == 0
+    (place / "news/b.jsonl").write_bytes(jsonl([{"text": "Ann married Bob."}]))
+    assert _run(*args, "--append") == 0
+    assert [segment["name"] for segment in _run_facts("news/out")["input"]] == ["news/a.jsonl", "news/b.jsonl"]  # type: ignore[attr-defined]
+
+
+def test_a_stream_for_many_workers_is_refused_before_anything_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("-o", "out") == 0
+    before = _run_facts("out")
+    os.mkfifo("pipe")
+    assert _run("pipe", "-o", "out", "--overwrite", "--engine", "ray") == 2
+    assert "--engine ray: workers open the input for themselves, so it cannot be a stream" in _error(capsys)
+    assert _run_facts("out") == before
