@@ -19,9 +19,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from zsre.relations.terminal import printable
 from zsre.runner.counts import Counts, counted
 from zsre.runner.logs import with_fields
 from zsre.runner.output import OutputDirectory
+from zsre.runner.tables import print_line
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +136,7 @@ def tell_summary(run: RunSummary, quiet: bool, as_log: bool) -> None:
     elif not quiet:
         console = Console(stderr=True)
         for line in summary_lines(run):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(console, line)
 
 
 def reject_reasons(counts: Counts) -> str:
@@ -162,11 +164,6 @@ def triples_table(rows: list[dict[str, Any]], width: int) -> Table:
             *(f"{row[column]:.2f}" if column == "score" else Text(printable(row[column])) for column in columns)
         )
     return table
-
-
-def printable(text: str) -> str:
-    """Replace what would move the cursor or change colours: a corpus must not write to someone's terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def write_out(text: str) -> None:
