@@ -62,12 +62,16 @@ class ShardRecord:
     @classmethod
     def from_json(cls, content: bytes) -> ShardRecord:
         """Return what `to_json` gave; raise ValueError for anything else."""
-        fields = json.loads(content)
         try:
+            fields = json.loads(content)
             given = {**fields, "place": Place(**fields["place"]), "counts": Counts.from_dict(fields["counts"])}
-            return cls(**{**given, "rejects": tuple(fields["rejects"])})
-        except (TypeError, KeyError) as error:
+            record = cls(**{**given, "rejects": tuple(fields["rejects"])})
+        except (TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"not a record of a shard: {error}") from error
+        numbers = (record.index, record.part_bytes, *asdict(record.place).values())
+        if not all(type(number) is int and number >= 0 for number in numbers) or record.part != part_name(record.index):
+            raise ValueError("not a record of a shard: it names another part, or a number isn't one")
+        return record
 
 
 class OutputDirectory:
@@ -120,7 +124,10 @@ class OutputDirectory:
 
     def read_record(self, index: int) -> ShardRecord:
         """Return the record of a shard; raise ValueError for one that is damaged."""
-        return ShardRecord.from_json(self.folder.read(record_name(index)))
+        record = ShardRecord.from_json(self.folder.read(record_name(index)))
+        if record.index != index:
+            raise ValueError(f"not a record of shard {index}: it is one of shard {record.index}")
+        return record
 
     def done(self) -> Iterator[ShardRecord]:
         """Yield the records, in order, of shards whose part is there, as long as it was and readable."""
@@ -214,6 +221,6 @@ def read_run(folder: Folder) -> dict[str, Any] | None:
     """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours."""
     try:
         run = json.loads(folder.read(RUN_FILE))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and "zsre" in run and isinstance(run.get("status"), str) else None
