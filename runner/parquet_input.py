@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
@@ -18,6 +19,8 @@ from zsre.runner.storage import open_input
 
 #: Rows that are decoded together.
 _BATCH_ROWS: Final = 256
+#: The day of a time as Arrow writes it.
+_DAY: Final = re.compile(r"^(\d{4,}-\d\d-\d\d) ")
 
 
 def check_columns(name: str, text_field: str) -> None:
@@ -71,7 +74,7 @@ def read_rows(name: str, first_line: int, count: int, max_line_bytes: int, colum
         skipped, groups = _groups(file, first_line - 1, count)
         number = first_line
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=wanted):
-            for row in batch.slice(skipped).to_pylist()[: first_line + count - number]:
+            for row in _rows(batch.slice(skipped, first_line + count - number)):
                 yield _line(row, number, size, max_line_bytes)
                 number += 1
             skipped = max(0, skipped - len(batch))
@@ -102,6 +105,25 @@ def _row_bytes(file: pq.ParquetFile) -> int:
         for column in range(metadata.num_columns)
     )
     return int(compressed // max(1, metadata.num_rows))
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):
+        # Some value of some row is none that Python has.
+        for index in range(len(batch)):
+            yield {name: _value(column[index]) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+
+
+def _value(cell: pa.Scalar) -> object:
+    """Return a value of Python; text, if there is none, as for a time to the nanosecond, or a year beyond 9999."""
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:
+        return cell.cast(pa.binary()).as_py()
+    except (ValueError, OverflowError):
+        return _DAY.sub(r"\1T", str(cell.cast(pa.string())))
 
 
 def _line(row: dict[str, Any], number: int, size: int, max_line_bytes: int) -> RawLine:
