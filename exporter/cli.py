@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
+from zsre.relations.terminal import PlainFormatter, printable_lines
 
 PROGRAM: Final = "zsre-export"
 INTERRUPTED: Final = 130
@@ -35,11 +36,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/training.md for what each code means."""
     arguments = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
         export(arguments)
     except ZsreError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        print(printable_lines(f"{PROGRAM}: error: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted before the export was complete; run it again", file=sys.stderr)

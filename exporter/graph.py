@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from zsre.relations.contract import PARTS
+from zsre.relations.private_files import make_private, publish
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.relation_adapter import RelationAdapter
 
@@ -124,7 +125,7 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
     """Write a model as one self-contained file, whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        onnx.save_model(model, str(temporary), save_as_external_data=False)
-        temporary.replace(path)
+        onnx.save_model(model, str(make_private(temporary)), save_as_external_data=False)
+        publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

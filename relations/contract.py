@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsre.relations.errors import ModelError
-from zsre.relations.tokens import TokenSettings
+from zsre.relations.problems import shorten
+from zsre.relations.tokens import PAIRINGS, TokenSettings
 
 CONTRACT_VERSION = 2
 #: Version 1 is the same without the input `PARTS`.
@@ -20,6 +22,8 @@ READABLE_VERSIONS = (1, 2)
 CONTRACT_KEY = "zsre.contract"
 TOKENIZER_KEY = "zsre.tokenizer"
 ROLE_KEY = "zsre.role"
+#: More than any encoder has, of dimensions and of tokens in a row, and of ids.
+MOST_COUNTED, MOST_ID = 2**16, 2**31
 #: The two files of a model: sentences with mentions and pairs to vectors, and texts to description vectors.
 SENTENCES_ROLE, RELATIONS_ROLE = "sentences", "relations"
 #: An input (N,) of the relations' graph in models that adapt relation vectors: what each text describes, 0 a head,
@@ -101,16 +105,18 @@ def read_contract(metadata: Mapping[str, str], role: str, file: str) -> Contract
     try:
         fields = json.loads(metadata[CONTRACT_KEY])
         version = int(fields["version"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ModelError(f"{file}: its contract cannot be read ({error}); export the model again") from error
     if version not in READABLE_VERSIONS:
         remedy = "update zsre" if version > CONTRACT_VERSION else "export the model again with this zsre"
         known = " and ".join(str(each) for each in READABLE_VERSIONS)
         raise ModelError(f"{file}: contract version {version}, but this zsre reads {known}: {remedy}")
     try:
-        return _contract(fields)
-    except (KeyError, TypeError) as error:
+        contract = _contract(fields)
+        _check(contract)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{file}: its contract is damaged ({error}); export the model again") from error
+    return contract
 
 
 def _contract(fields: dict[str, Any]) -> Contract:
@@ -122,3 +128,34 @@ def _contract(fields: dict[str, Any]) -> Contract:
         seen_data=tuple(fields.pop("seen_data")),
         **fields,
     )
+
+
+def _check(contract: Contract) -> None:
+    """Raise ValueError for values that no export writes, which would fail later, or make an array of any size."""
+    tokens, calibration = contract.tokens, contract.calibration
+    counts = {"dimension": contract.dimension, "max_tokens": tokens.max_tokens}
+    ids = {"first_id": tokens.first_id, "last_id": tokens.last_id, "pad_id": tokens.pad_id}
+    ids |= {f"markers[{number}]": marker for number, marker in enumerate(tokens.markers)}
+    numbers = {name: getattr(calibration, name) for name in ("slope", "intercept", "threshold")}
+    texts = {
+        name: getattr(contract, name) for name in ("name", "fingerprint", "precision", "encoder", "relation_encoder")
+    }
+    listed = {"seen_relations": contract.seen_relations, "seen_data": contract.seen_data}
+    checks: list[tuple[str, object, bool]] = [
+        *((name, value, type(value) is int and 1 <= value <= MOST_COUNTED) for name, value in counts.items()),
+        *((name, value, type(value) is int and 0 <= value <= MOST_ID) for name, value in ids.items()),
+        *((name, value, _is_finite(value)) for name, value in numbers.items()),
+        *((name, value, isinstance(value, str)) for name, value in texts.items()),
+        *((name, value, all(isinstance(each, str) for each in value)) for name, value in listed.items()),
+        ("alpha", contract.alpha, _is_finite(contract.alpha) and 0 <= contract.alpha <= 0.5),
+        ("pairing", tokens.pairing, tokens.pairing in PAIRINGS),
+        ("markers", tokens.markers, len(tokens.markers) == 4),
+        ("max_tokens", tokens.max_tokens, tokens.capacity >= 1),
+    ]
+    for name, value, right in checks:
+        if not right:
+            raise ValueError(f"{name}: {shorten(value)}")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -5,14 +5,14 @@ Every problem of a file is gathered and told in one go, each with file, line, fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import yaml
 
-from zsre.relations.problems import Problems, did_you_mean, shorten
+from zsre.relations.problems import Problems, shorten, some_of
 from zsre.relations.relation import Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.yaml_fields import Fields, is_null, kind_of, line_of, scalar_of
 from zsre.relations.yaml_source import read_yaml
@@ -63,12 +63,13 @@ def read_relations(path: Path, known_types: Collection[str] | None = None) -> Re
     types = tuple(top.texts("types"))
     calibration = _read_calibration(top, problems)
     # With a bad declaration of types, "unknown entity type" could be untrue.
-    allowed = None if known_types is None or problems else sorted({*known_types, *types})
+    allowed = None if known_types is None or problems else _in_order({*known_types, *types})
     entries = [_read_entry(node, number, problems) for number, node in enumerate(_relation_nodes(top), start=1)]
     read = [entry for entry in entries if entry is not None]
     _check_ids(read)
     # With an id missing, "no relation has this id" could be untrue.
-    relations = _link_inverses(read) if len(read) == len(entries) and all(entry.relation.id for entry in read) else []
+    complete = len(read) == len(entries) and all(entry.relation.id for entry in read)
+    relations = _link_inverses(read, problems) if complete else []
     for entry in read:
         if allowed is not None:
             _check_ends(entry.relation, entry.owner, entry.type_lines, allowed, problems)
@@ -82,21 +83,26 @@ def check_types(relations: RelationSet, known: Collection[str]) -> None:
 
     ``known`` are the labels of the entity pipeline. A type that nothing can have would never match.
     """
-    allowed = sorted({*known, *relations.types})
+    allowed = _in_order({*known, *relations.types})
     problems = Problems(relations.source or "relations")
     for relation in relations:
         _check_ends(relation, f" of {shorten(relation.id)}", relations.type_lines, allowed, problems)
     problems.raise_any()
 
 
-def _check_ends(relation: Relation, owner: str, lines: TypeLines, allowed: list[str], problems: Problems) -> None:
+def _in_order(names: Iterable[str]) -> dict[str, None]:
+    """Return names in an order to be listed in, and as quickly found as in a set."""
+    return dict.fromkeys(sorted(names))
+
+
+def _check_ends(relation: Relation, owner: str, lines: TypeLines, allowed: Collection[str], problems: Problems) -> None:
     """Note the entity types of a relation that aren't allowed; ``owner`` is how messages call the relation."""
     for end, argument in (("head", relation.head), ("tail", relation.tail)):
         for entity_type in argument.types:
             if entity_type in allowed:
                 continue
             remedy = (
-                f"unknown entity type: {did_you_mean(entity_type, allowed)}known: {', '.join(allowed)}; "
+                f"unknown entity type: {problems.hint(entity_type, allowed)}known: {some_of(allowed)}; "
                 "declare others in a top-level list 'types:'"
             )
             problems.add(lines.get((relation.id, end, entity_type)), f"{end}.types{owner}", remedy, entity_type)
@@ -211,35 +217,36 @@ def _clash(entry: _Entry, first: _Entry) -> tuple[str, str]:
     return "name", f"two relations have this name (the other on line {line}), and it serves as id: give one an id"
 
 
-def _link_inverses(entries: list[_Entry]) -> list[Relation]:
+def _link_inverses(entries: list[_Entry], problems: Problems) -> list[Relation]:
     """Check every ``inverse`` and complete it: written at one end, it holds at both."""
     by_id = {entry.relation.id: entry.relation for entry in entries}
+    id_of = {relation.name: relation.id for relation in reversed(by_id.values())}
     inverse_of: dict[str, str] = {}
     for entry in entries:
         relation = entry.relation
         if relation.inverse is None or relation.symmetric:
             continue
-        remedy = _inverse_remedy(relation, by_id, inverse_of)
-        if remedy is None:
-            inverse_of.update({relation.id: relation.inverse, relation.inverse: relation.id})
-        else:
+        if relation.inverse != relation.id and relation.inverse not in by_id:
+            meant = id_of.get(relation.inverse)
+            hint = problems.hint(relation.inverse, by_id) if meant is None else f"did you mean {shorten(meant)}? "
+            remedy = f"no relation here has this id: {hint}name one that is in the file, or remove inverse"
             entry.fields.add_problem("inverse", remedy, relation.inverse)
+        elif (wrong := _inverse_remedy(relation, by_id, inverse_of)) is not None:
+            entry.fields.add_problem("inverse", wrong, relation.inverse)
+        else:
+            inverse_of.update({relation.id: relation.inverse, relation.inverse: relation.id})
     return [replace(entry.relation, inverse=inverse_of.get(entry.relation.id)) for entry in entries]
 
 
 def _inverse_remedy(relation: Relation, by_id: dict[str, Relation], inverse_of: dict[str, str]) -> str | None:
-    """Return what is wrong with a relation's inverse; ``None`` if it is right."""
+    """Return what is wrong with a relation's inverse, which is in the file; ``None`` if it is right."""
     inverse = relation.inverse
     assert inverse is not None
     if inverse == relation.id:
         return "a relation is no inverse of itself: write 'symmetric: true' instead"
-    if inverse not in by_id:
-        by_name = [other.id for other in by_id.values() if other.name == inverse]
-        hint = f"did you mean {by_name[0]!r}? " if by_name else did_you_mean(inverse, by_id)
-        return f"no relation here has this id: {hint}name one that is in the file, or remove inverse"
     if by_id[inverse].symmetric:
-        return f"{inverse!r} is symmetric and has no inverse: remove inverse"
+        return f"{shorten(inverse)} is symmetric and has no inverse: remove inverse"
     theirs = by_id[inverse].inverse or inverse_of.get(inverse, relation.id)
     if theirs != relation.id:
-        return f"{inverse!r} is the inverse of {theirs!r}: two relations must name each other"
+        return f"{shorten(inverse)} is the inverse of {shorten(theirs)}: two relations must name each other"
     return None

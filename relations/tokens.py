@@ -9,14 +9,16 @@ window is left out and counted.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
+from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
 from zsre.relations.vectors import PairSentence
 
@@ -69,6 +71,28 @@ class TokenRows:
     cut_sentences: int
 
 
+def read_tokenizer(text: str, file: str) -> Tokenizer:
+    """Read a tokenizer from its JSON; raise ModelError, which names the file, if that can't be done."""
+    with _blaming_the_tokenizer(f"{file}: its tokenizer is missing or damaged"):
+        return Tokenizer.from_str(text)
+
+
+def encoded(tokenizer: Tokenizer, texts: Sequence[str], frame: bool = True) -> list[Encoding]:
+    """Return the tokens of texts, with the special ones around them if ``frame``; raise ModelError if it fails."""
+    with _blaming_the_tokenizer("the model's tokenizer fails on a text"):
+        return list(tokenizer.encode_batch(list(texts), add_special_tokens=frame))
+
+
+@contextmanager
+def _blaming_the_tokenizer(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # what tokenizers raises is a bare Exception, or where Rust panics not even that
+        raise ModelError(f"{what} ({error}); export the model again") from error
+
+
 def prepare_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
     """Switch off truncation and padding, and read special tokens that occur in a text as ordinary text."""
     tokenizer.no_truncation()
@@ -79,7 +103,7 @@ def prepare_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
 
 def token_rows(sentences: Sequence[PairSentence], tokenizer: Tokenizer, settings: TokenSettings) -> TokenRows:
     """Turn sentences into rows; ``tokenizer`` has been through `prepare_tokenizer`."""
-    encodings = tokenizer.encode_batch([sentence.text for sentence in sentences], add_special_tokens=False)
+    encodings = encoded(tokenizer, [sentence.text for sentence in sentences], frame=False)
     rows: list[TokenRow] = []
     too_long = no_tokens = cut = position = 0
     marked = settings.pairing == "marked"

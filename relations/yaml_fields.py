@@ -8,7 +8,7 @@ from typing import Final
 
 import yaml
 
-from zsre.relations.problems import Problems, did_you_mean
+from zsre.relations.problems import Problems, cut
 from zsre.relations.yaml_guard import TAG_PREFIX
 
 #: What YAML makes of a plain word that someone meant as text.
@@ -20,6 +20,7 @@ _READ_AS: Final = {
     TAG_PREFIX + "merge": "a merge key",
     TAG_PREFIX + "value": "a default value",
 }
+_MOST_DIGITS: Final = 100
 _OPTIONAL: Final = "write one or remove the line"
 
 
@@ -48,7 +49,7 @@ class Fields:
                 line, self.label(key), "merge keys are not read: alias a whole value, as in head: *person"
             )
         elif key not in known:
-            hint = did_you_mean(key, known) + "known keys: " + ", ".join(known)
+            hint = self._problems.hint(key, known) + "known keys: " + ", ".join(known)
             self._problems.add(line, self.label(key), f"unknown key: {hint}")
         elif key in self._nodes:
             first = line_of(self._nodes[key])
@@ -69,7 +70,7 @@ class Fields:
 
     def label(self, key: str) -> str:
         """Return a key as messages name it, as in ``head.types of 'P112'``."""
-        return f"{self._prefix}{key}{self._owner}"
+        return f"{self._prefix}{cut(key)}{self._owner}"
 
     def add_problem(self, key: str, remedy: str, value: object = None) -> None:
         """Note a problem with the value of a key."""
@@ -187,6 +188,9 @@ def scalar_of(node: yaml.Node) -> str | None:
 
 def _number(node: yaml.Node) -> float | None:
     if not isinstance(node, yaml.ScalarNode) or node.tag not in (TAG_PREFIX + "int", TAG_PREFIX + "float"):
+        return None
+    # YAML has numbers to the base of 60, 1:30:00, whose reading takes time that grows with the square of their length.
+    if len(node.value) > _MOST_DIGITS:
         return None
     try:
         return float(yaml.constructor.SafeConstructor().construct_object(node))

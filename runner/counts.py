@@ -66,8 +66,14 @@ class Counts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Counts:
-        """Return what `to_dict` gave."""
-        return cls(**{**values, "rejects": Counter(values["rejects"]), "types_seen": set(values["types_seen"])})
+        """Return what `to_dict` gave; raise TypeError or KeyError for anything else."""
+        counts = cls(**{**values, "rejects": Counter(values["rejects"]), "types_seen": set(values["types_seen"])})
+        sums = (getattr(counts, entry.name) for entry in fields(cls) if entry.name not in ("rejects", "types_seen"))
+        if not all(type(number) is int for number in (*sums, *counts.rejects.values())):
+            raise TypeError("a count is no whole number")
+        if not all(isinstance(name, str) for name in counts.types_seen):
+            raise TypeError("a type is no text")
+        return counts
 
     def to_dict(self) -> dict[str, object]:
         """Return the figures for ``run.json``."""

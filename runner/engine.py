@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
@@ -17,15 +18,29 @@ from zsre.relations.contract import PARTS, RELATIONS_ROLE, SENTENCES_ROLE, TOKEN
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
-from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, padded_width, prepare_tokenizer, token_rows
+from zsre.relations.tokens import (
+    EncoderInputs,
+    TokenRow,
+    encoded,
+    encoder_inputs,
+    padded_width,
+    prepare_tokenizer,
+    read_tokenizer,
+    token_rows,
+)
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
-from zsre.runner.session import Device, choose_device, open_session, session_metadata
+from zsre.runner.session import Device, check_signature, choose_device, open_session, run_session, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 2048, 8192
 #: Rows are padded to a multiple of this, which keeps the number of distinct shapes small.
 LENGTH_STEP = 4
 RELATION_BATCH = 64
+#: By its role, what a file takes and gives.
+_SIGNATURES: Final = {
+    SENTENCES_ROLE: (EncoderInputs.__slots__, ("mention_vectors", "context_vectors")),
+    RELATIONS_ROLE: (("input_ids", "attention_mask"), ("vectors",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +49,7 @@ class Half:
 
     session: ort.InferenceSession
     tokenizer: Tokenizer
+    path: str
 
 
 class RelationEngine:
@@ -42,7 +58,7 @@ class RelationEngine:
     def __init__(self, contract: Contract, relations: Half, device: str) -> None:
         self.contract = contract
         self.device = device
-        self._relations = relations.session
+        self._relations = relations
         self._adapts = PARTS in {each.name for each in relations.session.get_inputs()}
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
@@ -68,8 +84,9 @@ class RelationEngine:
 
         See `Engine._batches`; vectors that were kept meet relations in other files.
         """
-        encodings = self._relation_tokenizer.encode_batch([text for _, text in texts])
-        vectors = np.empty((len(texts), self.contract.dimension), dtype=np.float32)
+        encodings = encoded(self._relation_tokenizer, [text for _, text in texts])
+        dimension = self.contract.dimension
+        vectors = np.empty((len(texts), dimension), dtype=np.float32)
 
         def length(index: int) -> int:
             return len(encodings[index].ids)
@@ -83,7 +100,8 @@ class RelationEngine:
                 feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
                 if self._adapts:
                     feeds[PARTS] = np.asarray([texts[index][0] for index in batch], dtype=np.int64)
-                vectors[batch] = self._relations.run(["vectors"], feeds)[0]
+                shapes = {"vectors": (len(batch), dimension)}
+                vectors[batch] = run_session(self._relations.session, self._relations.path, feeds, shapes)[0]
         return vectors
 
 
@@ -92,7 +110,7 @@ class Engine(RelationEngine):
 
     def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
         super().__init__(contract, relations, device)
-        self._sentences = sentences.session
+        self._sentences = sentences
         self._tokenizer = prepare_tokenizer(sentences.tokenizer)
         self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
 
@@ -129,7 +147,9 @@ class Engine(RelationEngine):
     def run_graph(self, inputs: EncoderInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the sentence graph once: mention vectors (M, D) and context vectors (P, D) in full precision."""
         feeds = {name: getattr(inputs, name) for name in inputs.__slots__}
-        mentions, contexts = self._sentences.run(["mention_vectors", "context_vectors"], feeds)
+        width = self.contract.dimension
+        shapes = {"mention_vectors": (len(inputs.mentions), width), "context_vectors": (len(inputs.pairs), width)}
+        mentions, contexts = run_session(self._sentences.session, self._sentences.path, feeds, shapes)
         return mentions, contexts
 
     def _batches(self, rows: Sequence[TokenRow]) -> Iterator[list[TokenRow]]:
@@ -198,8 +218,5 @@ def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tu
     session = open_session(path, device, threads)
     metadata = session_metadata(session)
     contract = read_contract(metadata, role, str(path))
-    try:
-        tokenizer = Tokenizer.from_str(metadata[TOKENIZER_KEY])
-    except Exception as error:  # what tokenizers raises for text that it cannot read is a bare Exception
-        raise ModelError(f"{path}: its tokenizer is missing or damaged ({error}); export the model again") from error
-    return Half(session, tokenizer), contract
+    check_signature(session, path, *_SIGNATURES[role], optional=(PARTS,) if role == RELATIONS_ROLE else ())
+    return Half(session, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path)), str(path)), contract

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,6 +36,7 @@ from zsre.runner.evaluate import (
 )
 from zsre.runner.flags import add_flags, check_least
 from zsre.runner.flags import check_flags as check_shared_flags
+from zsre.runner.logs import configure_logging, tell_end
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.session import DEVICES
 from zsre.runner.triple_eval import DEFAULT_ENTITIES, ENTITIES
@@ -45,6 +45,7 @@ from zsre.runner.triple_report import show_triples, triple_figures
 PROGRAM: Final = "zsre-eval"
 INTERRUPTED: Final = 130
 DEFAULT_PART: Final = "eval"
+SOURCE: Final = Path(__file__).resolve().parent
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,11 +90,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    configure_logging(PROGRAM, quiet=True, form="plain")
     try:
         run(arguments)
     except ZsreError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted; nothing was logged", file=sys.stderr)
@@ -219,17 +220,20 @@ def append(log: Path, text: str) -> None:
 
 
 def current_commit() -> str | None:
-    """Return the commit of the working directory, with ``+`` if it has changes, or None outside of git."""
+    """Return the commit of the checkout that this runs from, with ``+`` if it has changes, or None if it's none."""
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        if _git("rev-parse", "--show-prefix") != f"{SOURCE.name}/":
+            return None
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        return commit + ("+" if _git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    # Never in the working directory: git runs programs that a repository's settings name, and data may come as one.
+    done = subprocess.run(["git", *arguments], cwd=SOURCE, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from zsre.relations.metrics import ClassificationReport, confusable_relations, confusion_pairs
 from zsre.runner.evaluate import Evaluation, some
 from zsre.runner.overlap_report import named, overlap_figures, overlap_lines, seen_mark
 from zsre.runner.scorer import Scorer
-from zsre.runner.tables import figures_table, percent, print_line
+from zsre.runner.tables import figures_table, name_cell, percent, print_line
 
 #: Rows of a table of confusions.
 SHOWN: Final = 10
@@ -135,8 +134,8 @@ def _class_table(evaluation: Evaluation) -> Table:
     table = figures_table("relation", "name", "precision", "recall", "F1", "pairs", "seen in training")
     for relation, scores in evaluation.report.relations.items():
         values = map(percent, (scores.precision, scores.recall, scores.f1))
-        names = Text(relation), Text(evaluation.relations[relation].name)
-        mark = Text(seen_mark(evaluation.overlap, relation))
+        names = name_cell(relation), name_cell(evaluation.relations[relation].name)
+        mark = name_cell(seen_mark(evaluation.overlap, relation))
         table.add_row(*names, *values, f"{scores.support:,}", mark)
     return table
 
@@ -148,12 +147,12 @@ def _show_confusions(console: Console, evaluation: Evaluation) -> None:
         return
     frequent = figures_table("stated", "given instead", "pairs", "share")
     for each in confusions[:SHOWN]:
-        relations = (Text(named(evaluation.relations, relation)) for relation in (each.stated, each.given))
+        relations = (name_cell(named(evaluation.relations, relation)) for relation in (each.stated, each.given))
         frequent.add_row(*relations, f"{each.count:,}", percent(each.share))
     confusable = confusable_relations(evaluation.report)
     worst = figures_table("relation", "and", "1st as 2nd", "2nd as 1st", "share")
     for couple in confusable[:SHOWN]:
-        relations = (Text(named(evaluation.relations, relation)) for relation in (couple.first, couple.second))
+        relations = (name_cell(named(evaluation.relations, relation)) for relation in (couple.first, couple.second))
         counts = (f"{couple.first_as_second:,}", f"{couple.second_as_first:,}")
         worst.add_row(*relations, *counts, percent(couple.share))
     for title, table, total in (

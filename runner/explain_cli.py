@@ -8,15 +8,16 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from zsre.relations.errors import DataError, UsageError, ZsreError
+from zsre.relations.terminal import printable
 from zsre.runner.cli import INTERRUPTED, interrupts_deferred
 from zsre.runner.flags import STANDARD_INPUT, add_flags, check_flags, check_least
 from zsre.runner.lines import MAX_LINE_BYTES, RawLine
+from zsre.runner.logs import configure_logging, tell_end
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = build_parser().parse_args(argv)
     except SystemExit as done:
         return int(done.code or 0)
-    logging.basicConfig(format=f"{PROGRAM}: %(message)s")
+    configure_logging(PROGRAM, quiet=True, form="plain")
     try:
         run(args)
     except ZsreError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
@@ -141,7 +142,7 @@ def _report(args: argparse.Namespace, explanation: Explanation) -> None:
             show(console, chosen)
         write_out(captured.get())
     if not any(sentence.pairs for sentence in chosen.sentences):
-        print(f"{PROGRAM}: {_nothing(args, explanation)}", file=sys.stderr)
+        print(printable(f"{PROGRAM}: {_nothing(args, explanation)}"), file=sys.stderr)
 
 
 def _nothing(args: argparse.Namespace, explanation: Explanation) -> str:

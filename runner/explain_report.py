@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from zsre.relations.terminal import printable
 from zsre.runner.counts import counted
 from zsre.runner.explain import Considered, ExplainedPair, ExplainedSentence, Explanation, NamedMention, Verdict
 from zsre.runner.pairing import LeftOut
-from zsre.runner.report import printable
 
 #: The figures of a relation: how a column is headed, and the field that it shows.
 _FIGURES: Final = {

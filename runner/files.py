@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from zsre.relations.private_files import make_private, publish
+
 TEMPORARY_SUFFIX: Final = ".tmp"
 
 
@@ -20,7 +22,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file beside its place, and put it there once it is on the disk; raise OSError if that can't be done."""
     temporary = temporary_path(path)
     try:
-        with temporary.open("wb") as file:
+        with make_private(temporary).open("wb") as file:
             write(file)
         put_in_place(path)
     except BaseException:
@@ -34,7 +36,7 @@ def put_in_place(path: Path) -> None:
     temporary = temporary_path(path)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
-    temporary.replace(path)
+    publish(temporary, path)
     flush_directory(path.parent)
 
 

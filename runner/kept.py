@@ -19,12 +19,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsre.relations.errors import DataError, OutputError
+from zsre.relations.private_files import make_private
+from zsre.relations.problems import shorten
 from zsre.relations.relation import RelationSet
 from zsre.runner.batch import Batch
 from zsre.runner.counts import Counts
 from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temporary_path, write_all
 from zsre.runner.job import Job
-from zsre.runner.kept_tables import REPEATING, KeptWindow, mentions_schema, pairs_schema, window_tables
+from zsre.runner.kept_tables import (
+    PRECISIONS,
+    REPEATING,
+    KeptWindow,
+    has_columns,
+    mentions_schema,
+    pairs_schema,
+    window_tables,
+)
 from zsre.runner.lock import LOCK_FILE, FolderLock
 
 MARKER: Final = "vectors.json"
@@ -174,7 +184,7 @@ class KeptShard:
             for path, schema in zip(self._paths, self._schemas, strict=True):
                 # No dictionary of vectors: it would be built only to be thrown away.
                 texts = [field.name for field in schema if pa.types.is_string(field.type)]
-                temporary = temporary_path(path)
+                temporary = make_private(temporary_path(path))
                 self._writers.append(pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=texts))
 
     def add(self, batch: Batch) -> None:
@@ -227,35 +237,62 @@ def _read_facts(path: Path) -> KeptFacts:
     try:
         fields = json.loads((path / MARKER).read_text("utf-8"))
         version = fields["version"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{path / MARKER}: cannot be read ({error}); save the vectors again") from error
     if version != KEPT_VERSION:
         raise DataError(f"{path}: vectors of version {version}, and this zsre reads {KEPT_VERSION}: save them again")
     try:
-        return KeptFacts(**{**fields, "keep": tuple(fields["keep"]), "types": _types(fields["types"])})
+        facts = KeptFacts(**{**fields, "keep": tuple(fields["keep"]), "types": _types(fields["types"])})
+        _check_facts(facts)
     except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"{path / MARKER}: is damaged ({error}); save the vectors again") from error
+    return facts
 
 
-def read_shard(path: Path, index: int) -> tuple[Counts, Iterator[KeptWindow]]:
+def _check_facts(facts: KeptFacts) -> None:
+    """Raise ValueError for facts that no run writes."""
+    texts = (facts.model, facts.fingerprint, facts.pipeline, facts.corpus, *facts.keep)
+    texts += tuple(name for types in facts.types or () for end in types for name in end)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a text isn't one")
+    numbers = (facts.dimension, facts.max_mentions, 0 if facts.shards is None else facts.shards)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a number isn't one")
+    if facts.precision not in PRECISIONS:
+        raise ValueError(f"precision {shorten(facts.precision)}")
+
+
+def read_shard(path: Path, facts: KeptFacts, index: int) -> tuple[Counts, Iterator[KeptWindow]]:
     """Return what was counted of a shard, and its windows, one held at a time; raise DataError for a damaged one."""
     try:
         pairs = pq.ParquetFile(pairs_path(path, index))
         mentions = pq.ParquetFile(mentions_path(path, index), read_dictionary=list(REPEATING))
         counts = Counts.from_dict(json.loads(pairs.metadata.metadata[_COUNTS_KEY.encode()]))
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{pairs_path(path, index)}: cannot be read ({error}); save the vectors again") from error
     if mentions.num_row_groups != pairs.num_row_groups:
         raise DataError(f"{mentions_path(path, index)}: belongs to other pairs; save the vectors again")
-    return counts, _windows(mentions, pairs)
+    schemas = (
+        mentions_schema(facts.dimension, facts.precision, facts.keep),
+        pairs_schema(facts.dimension, facts.precision),
+    )
+    for file, schema, own in zip((mentions, pairs), schemas, (mentions_path, pairs_path), strict=True):
+        if not has_columns(file.schema_arrow, schema):
+            raise DataError(f"{own(path, index)}: its columns are not those of kept vectors; save the vectors again")
+    return counts, _windows(mentions, pairs, str(pairs_path(path, index)))
 
 
-def _windows(mentions: pq.ParquetFile, pairs: pq.ParquetFile) -> Iterator[KeptWindow]:
+def _windows(mentions: pq.ParquetFile, pairs: pq.ParquetFile, name: str) -> Iterator[KeptWindow]:
     first = 0
     with mentions, pairs:
         for group in range(pairs.num_row_groups):
-            own = mentions.read_row_group(group)
-            yield KeptWindow(own, pairs.read_row_group(group), first)
+            try:
+                own = mentions.read_row_group(group)
+                window = KeptWindow(own, pairs.read_row_group(group), first)
+                window.check()
+            except (OSError, pa.ArrowException, ValueError) as error:
+                raise DataError(f"{name}: row group {group} is damaged ({error}); save the vectors again") from error
+            yield window
             first += len(own)
 
 

@@ -95,7 +95,7 @@ def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | 
 def kept_results(path: Path, job: KeptJob, indices: Iterable[int]) -> Iterator[ShardResult]:
     """Decide on one shard after the other."""
     for index in indices:
-        counts, windows = read_shard(path, index)
+        counts, windows = read_shard(path, job.kept, index)
         counts.types_seen.clear()
         triples = TripleTable(job)
         for window in windows:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from zsre.relations.vectors import PairVectors
@@ -43,6 +44,18 @@ def mentions_schema(dimension: int, precision: str, keep: Sequence[str]) -> pa.S
 def pairs_schema(dimension: int, precision: str) -> pa.Schema:
     """Return the columns of pairs; ``head`` and ``tail`` are rows of the mentions' file, counted from 0."""
     return pa.schema([*_ENDS, *_vector_fields(dimension, precision)])
+
+
+def has_columns(found: pa.Schema, wanted: pa.Schema) -> bool:
+    """Tell whether a file has these columns, though texts that repeat may come as dictionaries."""
+
+    def plain(kind: pa.DataType) -> pa.DataType:
+        return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+    return found.names == wanted.names and all(
+        plain(one.type) == other.type and one.nullable == other.nullable
+        for one, other in zip(found, wanted, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,22 @@ class KeptWindow:
             kept=np.arange(len(pairs)),
         )
 
+    def check(self) -> None:
+        """Raise ValueError for a window that points to where nothing is, or holds what is no number or no text."""
+        if self._ends.size and (self._ends.min() < 0 or self._ends.max() >= len(self._mentions)):
+            raise ValueError("a pair's head or tail is none of its mentions")
+        if not (np.isfinite(self.vectors.mentions).all() and np.isfinite(self.vectors.contexts).all()):
+            raise ValueError("a vector holds what is no number")
+        first, start, end, last = (
+            _numbers(self._mentions, name) for name in ("sent_start", "start", "end", "sent_end")
+        )
+        if not ((first >= 0) & (first <= start) & (start < end) & (end <= last)).all():
+            raise ValueError("a mention lies outside of its sentence")
+        for column in self._mentions.columns:
+            column.validate(full=True)
+        if not np.array_equal(_lengths(self._mentions.column("sentence")), last - first):
+            raise ValueError("a sentence is not as long as it says")
+
     def types(self) -> PairTypes:
         """Return the types of head and tail of every pair."""
         names, codes = self._type_codes()
@@ -132,6 +161,15 @@ class KeptWindow:
         names = [*encoded.dictionary.to_pylist(), None]
         codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
         return names, codes.astype(np.int64)
+
+
+def _lengths(texts: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return how many code points each of some texts has; one that repeats is counted once."""
+    whole = texts.combine_chunks()
+    encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    lengths = pc.utf8_length(encoded.dictionary).to_numpy(zero_copy_only=False)
+    found: NDArray[np.int64] = lengths.astype(np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return found
 
 
 def _mention_places(batch: Batch) -> NDArray[np.int64]:

@@ -23,6 +23,11 @@ else:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _open(path: Path) -> int:
+    # Not through a link: the folder may be one that others write to.
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class FolderLock:
     """Holds a folder of this machine until it is closed."""
 
@@ -31,7 +36,7 @@ class FolderLock:
         path = folder / LOCK_FILE
         try:
             # The file stays when the lock ends: removed, it could be one that another run has just locked.
-            self._file = path.open("a+b")
+            self._file = os.fdopen(_open(path), "a+b")
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot be written to: {error.strerror}; give another directory with -o"

@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from zsre.relations.terminal import PlainFormatter, printable_lines
+
 FORMATS: Final = ("plain", "json")
 #: The attribute of a log record that holds figures beside its message.
 _FIELDS: Final = "zsre_fields"
@@ -18,7 +20,7 @@ _FIELDS: Final = "zsre_fields"
 def configure_logging(program: str, quiet: bool, form: str) -> None:
     """Send what the library logs to standard error, in that form."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(f"{program}: %(message)s"))
+    handler.setFormatter(JsonFormatter() if form == "json" else PlainFormatter(f"{program}: %(message)s"))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("zsre").setLevel(logging.WARNING if quiet else logging.INFO)
 
@@ -34,15 +36,16 @@ def tell_end(program: str, form: str, level: str, message: str, exit_code: int) 
         text = json_line(level, message, {"exit_code": exit_code})
     else:
         text = f"{program}: {level}{': ' if level == 'error' else ' '}{message}"
+        text = printable_lines(text)
     # Whoever listened may be gone; the exit code still says how it went.
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
 def json_line(level: str, message: str, fields: Mapping[str, object]) -> str:
-    """Return one JSON object, on a line."""
+    """Return one JSON object, on a line, in ASCII: as escapes, control characters do nothing to a terminal."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"time": now, "level": level, "message": message, **fields}, ensure_ascii=False, default=str)
+    return json.dumps({"time": now, "level": level, "message": message, **fields}, default=str)
 
 
 class JsonFormatter(logging.Formatter):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -62,14 +62,17 @@ class ShardRecord:
     @classmethod
     def from_json(cls, content: bytes) -> ShardRecord:
         """Return what `to_json` gave; raise ValueError for anything else."""
-        fields = json.loads(content)
         try:
+            fields = json.loads(content)
             given = {**fields, "place": Place(**fields["place"]), "counts": Counts.from_dict(fields["counts"])}
             record = cls(**{**given, "rejects": tuple(fields["rejects"])})
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a record of a shard: {error}") from error
-        if not (_are_numbers(asdict(record.place).values()) and record.counts.add_up()):
+        numbers = (record.index, record.part_bytes, *asdict(record.place).values())
+        if not all(type(number) is int and number >= 0 for number in numbers) or not record.counts.add_up():
             raise ValueError("not a record of a shard: its numbers cannot be")
+        if record.part != part_name(record.index):
+            raise ValueError(f"not a record of a shard: it names {record.part!r}")
         return record
 
 
@@ -124,8 +127,8 @@ class OutputDirectory:
     def read_record(self, index: int) -> ShardRecord:
         """Return the record of a shard; raise ValueError for one that is damaged, or another's."""
         record = ShardRecord.from_json(self.folder.read(record_name(index)))
-        if (record.index, record.part) != (index, part_name(index)):
-            raise ValueError(f"the record of another shard: {record.index}")
+        if record.index != index:
+            raise ValueError(f"not a record of shard {index}: it is one of shard {record.index}")
         return record
 
     def done(self) -> Iterator[ShardRecord]:
@@ -205,10 +208,6 @@ def record_name(index: int) -> str:
     return f"{RECORDS}/{index:05d}.json"
 
 
-def _are_numbers(values: Iterable[object]) -> bool:
-    return all(isinstance(value, int) and value >= 0 for value in values)
-
-
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a part as it stands in its file."""
     whole = io.BytesIO()
@@ -224,6 +223,6 @@ def read_run(folder: Folder) -> dict[str, Any] | None:
     """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours."""
     try:
         run = json.loads(folder.read(RUN_FILE))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and "zsre" in run and isinstance(run.get("status"), str) else None

@@ -21,7 +21,7 @@ from zsre.runner.storage import open_input
 _BATCH_ROWS: Final = 256
 _IN_A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 #: The day of a time as Arrow writes it.
-_DAY: Final = re.compile(r"^(\d{4}-\d\d-\d\d) ")
+_DAY: Final = re.compile(r"^(\d{4,}-\d\d-\d\d) ")
 
 
 def check_columns(name: str, text_field: str) -> None:

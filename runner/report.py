@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zsre.relations.errors import OutputError
+from zsre.relations.terminal import printable
 from zsre.runner.counts import Counts, counted
 from zsre.runner.logs import with_fields
 from zsre.runner.output import OutputDirectory
@@ -135,7 +136,7 @@ def tell_summary(run: RunSummary, quiet: bool, as_log: bool) -> None:
     elif not quiet:
         # Not by rich, which ends the program with an exit code of failure where the reader has gone.
         with suppress(OSError):
-            print(*summary_lines(run), sep="\n", file=sys.stderr, flush=True)
+            print(*map(printable, summary_lines(run)), sep="\n", file=sys.stderr, flush=True)
 
 
 def reject_reasons(counts: Counts) -> str:
@@ -163,11 +164,6 @@ def triples_table(rows: list[dict[str, Any]], width: int) -> Table:
             *(f"{row[column]:.2f}" if column == "score" else Text(printable(row[column])) for column in columns)
         )
     return table
-
-
-def printable(text: str) -> str:
-    """Replace what would move the cursor or change colours: a corpus must not write to someone's terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def write_out(text: str) -> None:

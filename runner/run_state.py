@@ -12,7 +12,7 @@ from zsre.relations.errors import DataError, OutputError
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, OutputDirectory, read_run
-from zsre.runner.storage import open_input
+from zsre.runner.storage import LocalFolder, open_input
 
 #: What ``run.json`` says that may differ when a run goes on.
 _PASSING: Final = frozenset(
@@ -57,6 +57,8 @@ def earlier_run(output: OutputDirectory, wish: Wish) -> EarlierRun | None:
             return None
         if not folder.is_folder():
             raise OutputError(f"{folder}: is not a directory; give another one with -o")
+        if isinstance(folder, LocalFolder) and (folder.path / RECORDS).is_symlink():
+            raise OutputError(f"{folder.within(RECORDS)}: is a link, as no run makes it; {_ELSEWHERE}")
         if folder.is_empty(ignoring=(LOCK_FILE, RECORDS)) and not output.recorded():
             return None
         run = read_run(folder)
@@ -129,7 +131,12 @@ def segment_facts(segments: Sequence[Segment]) -> list[dict[str, object]]:
 
 def _segments(name: str, run: Mapping[str, Any]) -> tuple[Segment, ...]:
     try:
-        return tuple(Segment(**{**fields, "kind": Kind(fields["kind"])}) for fields in run["input"])
+        segments = tuple(Segment(**{**fields, "kind": Kind(fields["kind"])}) for fields in run["input"])
+        if not all(type(number) is int and number >= 0 for own in segments for number in (own.start, own.first_line)):
+            raise ValueError("a number isn't one")
+        if not all(isinstance(own.name, str) and isinstance(own.id_prefix, str) for own in segments):
+            raise TypeError("a text isn't one")
+        return segments
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(
             f"{name}: holds a run that this version of zsre cannot go on with; start anew with --overwrite"

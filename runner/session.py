@@ -6,10 +6,13 @@ import ctypes
 import importlib.metadata
 import logging
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from zsre.relations.errors import ModelError, UsageError
 
@@ -90,11 +93,54 @@ def open_session(path: Path, device: Device, threads: int | None) -> ort.Inferen
     try:
         session = ort.InferenceSession(str(path), options, providers=list(device.providers))
     except Exception as error:  # ONNX Runtime raises classes of its own that share no base
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a model that ONNX Runtime can read: {first}") from error
+        raise ModelError(f"{path}: not a model that ONNX Runtime can read: {first_line(error)}") from error
     if device.name == "CUDA" and "CUDAExecutionProvider" not in session.get_providers():
         logger.warning("CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'")
     return session
+
+
+def check_signature(
+    session: ort.InferenceSession,
+    path: Path,
+    inputs: Collection[str],
+    outputs: Collection[str],
+    optional: Collection[str] = (),
+) -> None:
+    """Raise ModelError unless a model takes these inputs, no others but ``optional`` ones, and gives these outputs."""
+    taken, given = ({each.name for each in ends} for ends in (session.get_inputs(), session.get_outputs()))
+    if taken.difference(optional) != set(inputs) or not given.issuperset(outputs):
+        raise ModelError(
+            f"{path}: takes {', '.join(sorted(taken)) or 'nothing'} and gives {', '.join(sorted(given))}, and should "
+            f"take {', '.join(sorted(inputs))} and give {', '.join(sorted(outputs))}; export the model again"
+        )
+
+
+def run_session(
+    session: ort.InferenceSession,
+    path: str,
+    feeds: Mapping[str, NDArray[np.int64]],
+    shapes: Mapping[str, tuple[int, int]],
+) -> list[NDArray[np.float32]]:
+    """Return a model's outputs, of these shapes, all finite; raise ModelError for anything else that it does."""
+    options = ort.RunOptions()
+    # What goes wrong is in the exception; the log would also write names from the file to the terminal as they are.
+    options.log_severity_level = 4
+    try:
+        found = session.run(list(shapes), dict(feeds), options)
+    except Exception as error:  # ONNX Runtime raises classes of its own that share no base
+        raise ModelError(f"{path}: the model failed: {first_line(error)}") from error
+    for output, (name, shape) in zip(found, shapes.items(), strict=True):
+        if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.shape != shape:
+            kind = f"{output.dtype} {output.shape}" if isinstance(output, np.ndarray) else type(output).__name__
+            raise ModelError(f"{path}: its output {name} is {kind}, not float32 {shape}; export the model again")
+        if not np.isfinite(output).all():
+            raise ModelError(f"{path}: its output {name} holds what is no number; export the model again")
+    return list(found)
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says first, or what it is called if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def session_metadata(session: ort.InferenceSession) -> dict[str, str]:

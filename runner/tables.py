@@ -6,6 +6,9 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from zsre.relations.terminal import printable
 
 _LEFT: Final = frozenset({"", "relation", "name", "and", "stated", "given instead", "seen in training"})
 
@@ -21,7 +24,12 @@ def figures_table(*columns: str) -> Table:
 
 def print_line(console: Console, text: str) -> None:
     """Print a line as it is: names hold brackets, and a line is wrapped by the terminal or not at all."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def name_cell(name: str) -> Text:
+    """Return a name as a table shows it: nothing in it is taken for markup, or for a command to the terminal."""
+    return Text(printable(name))
 
 
 def percent(share: float) -> str:

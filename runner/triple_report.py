@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from zsre.relations.equivalents import Overlap
 from zsre.relations.metrics import Scores
@@ -19,7 +18,7 @@ from zsre.runner.counts import counted
 from zsre.runner.job import Job
 from zsre.runner.overlap_report import overlap_figures, overlap_lines, seen_mark
 from zsre.runner.scorer import Scorer
-from zsre.runner.tables import figures_table, percent, print_line
+from zsre.runner.tables import figures_table, name_cell, percent, print_line
 from zsre.runner.triple_eval import Entities, Measured
 from zsre.runner.triple_metrics import Counted, Curve, Reliability, curve, reliability, scores
 
@@ -182,7 +181,9 @@ def _class_table(evaluation: TripleEvaluation) -> Table:
         shown = [percent(each.precision) if row[0] else "", percent(each.recall) if row[3] else ""]
         figures = (*shown, percent(each.f1), f"{row[0]:,}", f"{row[3]:,}")
         name = evaluation.relations[relation].name
-        found.add_row(Text(relation), Text(name), *figures, Text(seen_mark(evaluation.overlap, relation)))
+        found.add_row(
+            name_cell(relation), name_cell(name), *figures, name_cell(seen_mark(evaluation.overlap, relation))
+        )
     return found
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
+from zsre.relations.private_files import make_private, publish
 from zsre.trainer.config import TrainConfig, read_config
 
 WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "config.yaml", "run.json"
@@ -78,8 +79,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to, which takes the place of ``path`` once that is done; raise OutputError."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        yield temporary
-        temporary.replace(path)
+        yield make_private(temporary)
+        publish(temporary, path)
     except (OSError, SafetensorError) as error:
         # What was written of it takes the room that is missing.
         with suppress(OSError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
+from zsre.relations.terminal import PlainFormatter, printable_lines
 
 if TYPE_CHECKING:  # these need torch, without which the command still says what to install
     import torch
@@ -51,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/training.md for what each code means."""
     # Intermixed, so that a second file may follow a flag.
     arguments = parser().parse_intermixed_args(argv)
-    logging.basicConfig(
-        level=logging.WARNING if arguments.quiet else logging.INFO, format="%(message)s", stream=sys.stderr
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logging.basicConfig(level=logging.WARNING if arguments.quiet else logging.INFO, handlers=[handler])
     for noisy in ("httpx", "sentence_transformers", "torch", "transformers"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def say(text: str) -> None:
     """Print a last line, in place of the progress that a terminal may show."""
     start = "\r\033[K" if sys.stderr.isatty() else ""
-    print(f"{start}{PROGRAM}: {text}", file=sys.stderr)
+    print(f"{start}{PROGRAM}: {printable_lines(text)}", file=sys.stderr)
 
 
 def train(arguments: argparse.Namespace) -> None:

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from zsre.relations.errors import ConfigError
+from zsre.relations.errors import ConfigError, RelationsFileError
 from zsre.relations.problems import SHOWN_PROBLEMS
+from zsre.relations.yaml_guard import YamlGuard
 from zsre.trainer.config_layers import ConfigLayers
 from zsre.trainer.fields import (
     STRICT,
@@ -220,7 +221,13 @@ def _read_mapping(path: Path, what: str) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> object:
     try:
-        data: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        guard = YamlGuard(path)
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            guard.check(event)
+        data: object = yaml.safe_load(text)
+    except RelationsFileError as error:
+        raise ConfigError(str(error)) from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:

@@ -70,8 +70,8 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
     hide_loading()
     source = resolve_encoder(name)
     try:
-        fast = AutoTokenizer.from_pretrained(source, use_fast=True)
-        model = AutoModel.from_pretrained(source, **attention_options(source))
+        fast = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+        model = AutoModel.from_pretrained(source, trust_remote_code=False, **attention_options(source))
     except (OSError, ValueError) as error:
         raise ModelError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
     if not fast.is_fast:
@@ -97,7 +97,9 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
 
 def attention_options(source: str) -> dict[str, Any]:
     """Return what an architecture needs to run and to export; MPNet's relative positions want eager attention."""
-    return {"attn_implementation": "eager"} if AutoConfig.from_pretrained(source).model_type == "mpnet" else {}
+    # Said wherever something is loaded: unsaid, transformers would ask on a terminal whether to run what comes with it.
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    return {"attn_implementation": "eager"} if config.model_type == "mpnet" else {}
 
 
 def marker_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, int, int, int]:

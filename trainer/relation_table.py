@@ -38,7 +38,7 @@ class RelationEncoder:
     def __init__(self, name: str, device: str = "cpu", adapter: Adapter | None = None) -> None:
         hide_loading()
         try:
-            self.model = SentenceTransformer(resolve_encoder(name), device=device)
+            self.model = SentenceTransformer(resolve_encoder(name), device=device, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise ModelError(f"relation encoder {name!r} cannot be loaded: {first_line(error)}") from error
         check_pooling(name, self.model)

@@ -25,12 +25,12 @@ from zsre.relations.errors import ConfigError, ModelError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 from zsre.relations.splits import Split, load_described, read_split
-from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, token_rows
+from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, read_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
 from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_pairs, read_sources, trainable_relations
-from zsre.trainer.encoders import attention_options, load_sentence_encoder
+from zsre.trainer.encoders import attention_options, first_line, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
 from zsre.trainer.relation_adapter import RelationAdapter, fit_adapter, read_adapter, write_adapter
@@ -230,9 +230,12 @@ def load_run(directory: Path) -> TrainedRun:
     files = (TOKENIZER, TOKENS, f"{ENCODER}/config.json")
     if missing := [name for name in files if not (directory / name).is_file()]:
         raise ModelError(f"{directory}: {', '.join(missing)} missing; a run is its whole folder, so copy all of it")
-    encoder_config = AutoConfig.from_pretrained(directory / ENCODER)
-    options = attention_options(str(directory / ENCODER))
-    encoder = AutoModel.from_config(encoder_config, **options)  # type: ignore[no-untyped-call]
+    try:
+        options = attention_options(str(directory / ENCODER))
+        encoder_config = AutoConfig.from_pretrained(directory / ENCODER, trust_remote_code=False)
+        encoder = AutoModel.from_config(encoder_config, trust_remote_code=False, **options)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{directory / ENCODER}: cannot be loaded: {first_line(error)}") from error
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))
     try:
         model.load_state_dict(load_file(str(directory / WEIGHTS)))
@@ -240,6 +243,7 @@ def load_run(directory: Path) -> TrainedRun:
         raise ModelError(f"{directory / WEIGHTS}: damaged ({error}); copy it again, or train again") from error
     fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
     tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
-    tokenizer = prepare_tokenizer(Tokenizer.from_file(str(directory / TOKENIZER)))
+    path = directory / TOKENIZER
+    tokenizer = prepare_tokenizer(read_tokenizer(path.read_text(encoding="utf-8"), str(path)))
     adapter = None if config.texts.adapter is None else read_adapter(directory)
     return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory), adapter)

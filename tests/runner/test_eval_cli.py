@@ -106,7 +106,8 @@ def test_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found.pop("date"))
     expected = {
-        "zsre": version("zsre"), "commit": None, "data": "data.jsonl", "texts": "relations.yaml", "split": "split",
+        "zsre": version("zsre"), "commit": eval_cli.current_commit(),
+        "data": "data.jsonl", "texts": "relations.yaml", "split": "split",
         "part": "eval", "per_relation": 4, "seed": 5, "model": "fake", "relations": 2, "pairs": 8, "seen": ["P26"],
     }  # fmt: skip
     assert found | expected == found
@@ -310,11 +311,13 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_commit_says_whether_there_are_changes(place: Path) -> None:
+def test_the_commit_says_whether_there_are_changes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> str:
         names = ("-c", "user.name=a", "-c", "user.email=a@example.org")
         return subprocess.run(["git", *names, *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
+    (place / "runner").mkdir()
+    monkeypatch.setattr(eval_cli, "SOURCE", place / "runner")
     assert eval_cli.current_commit() is None
     git("init", "--quiet")
     git("add", "split.json")
@@ -323,6 +326,21 @@ def test_the_commit_says_whether_there_are_changes(place: Path) -> None:
     assert eval_cli.current_commit() == commit
     write_split(train=[], eval=["P26"], test=[])
     assert eval_cli.current_commit() == f"{commit}+"
+    (place / "lib" / "runner").mkdir(parents=True)
+    monkeypatch.setattr(eval_cli, "SOURCE", place / "lib" / "runner")
+    assert eval_cli.current_commit() is None, "installed within somebody's repository"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_git_is_never_asked_in_the_working_directory(place: Path) -> None:
+    run_by_git = f"touch {place / 'ran'} #"
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "config", "core.fsmonitor", run_by_git], check=True)
+    subprocess.run(["git", "status"], check=True, capture_output=True)
+    assert (place / "ran").exists(), "what git does in a repository with such settings"
+    (place / "ran").unlink()
+    eval_cli.current_commit()
+    assert not (place / "ran").exists()
 
 
 def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:

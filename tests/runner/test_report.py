@@ -13,7 +13,7 @@ from tests.runner.test_triples import a_triple
 from zsre.runner import report
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
-from zsre.runner.report import RunProgress, RunSummary, first_triples, printable, summary_lines, triples_table
+from zsre.runner.report import RunProgress, RunSummary, first_triples, summary_lines, triples_table
 from zsre.runner.stages import ShardResult
 from zsre.runner.triples import triples_batch, triples_schema
 
@@ -146,7 +146,3 @@ def test_the_first_triples_are_read_from_the_parts_and_shown(tmp_path: Path) -> 
     narrow = io.StringIO()
     Console(file=narrow, width=80).print(triples_table(rows, 80))
     assert narrow.getvalue().splitlines()[0].split() == ["head", "relation", "tail", "score"]
-
-
-def test_what_moves_the_cursor_is_not_printed() -> None:
-    assert printable("a\tb\nc\x1b[2Jé\u202e") == "a b c [2Jé "
