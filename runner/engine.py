@@ -9,7 +9,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -19,7 +18,7 @@ from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.tokens import EncoderInputs, TokenRow, encoder_inputs, padded_width, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
-from zsre.runner.session import Device, choose_device, open_session, session_metadata
+from zsre.runner.session import Device, Graph, choose_device, open_session, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 2048, 8192
@@ -32,17 +31,17 @@ RELATION_BATCH = 64
 class Half:
     """One file of a model: the graph and the tokenizer that makes its input."""
 
-    session: ort.InferenceSession
+    graph: Graph
     tokenizer: Tokenizer
 
 
 class RelationEngine:
     """The relation half of a model; use `load_relation_engine` to make one."""
 
-    def __init__(self, contract: Contract, relations: Half, device: str) -> None:
+    def __init__(self, contract: Contract, relations: Half) -> None:
         self.contract = contract
-        self.device = device
-        self._relations = relations.session
+        self.device = relations.graph.device
+        self._relations = relations.graph
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
@@ -81,11 +80,12 @@ class RelationEngine:
 class Engine(RelationEngine):
     """A pair of exported files, ready to encode; use `load_engine` to make one."""
 
-    def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
-        super().__init__(contract, relations, device)
-        self._sentences = sentences.session
+    def __init__(self, contract: Contract, sentences: Half, relations: Half) -> None:
+        super().__init__(contract, relations)
+        self.device = sentences.graph.device
+        self._sentences = sentences.graph
         self._tokenizer = prepare_tokenizer(sentences.tokenizer)
-        self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
+        self._batch_tokens = CUDA_TOKENS if self.device == "CUDA" else CPU_TOKENS
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
@@ -155,13 +155,13 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     if other.fingerprint != contract.fingerprint:
         beside = relations_path(path)
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    return Engine(contract, sentences, relations, _used_device(sentences))
+    return Engine(contract, sentences, relations)
 
 
 def load_relation_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> RelationEngine:
     """Open the relation half of an exported model alone, with the same errors as `load_engine`."""
     relations, contract = _open_relations(model or shipped_model(), choose_device(device), threads)
-    return RelationEngine(contract, relations, _used_device(relations))
+    return RelationEngine(contract, relations)
 
 
 def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[Half, Contract]:
@@ -169,10 +169,6 @@ def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[H
     if not beside.is_file():
         raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
     return _open_half(beside, RELATIONS_ROLE, device, threads)
-
-
-def _used_device(half: Half) -> str:
-    return "CUDA" if "CUDAExecutionProvider" in half.session.get_providers() else "CPU"
 
 
 def relations_path(model: Path) -> Path:
@@ -193,4 +189,4 @@ def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tu
         tokenizer = Tokenizer.from_str(metadata[TOKENIZER_KEY])
     except Exception as error:  # what tokenizers raises for text that it cannot read is a bare Exception
         raise ModelError(f"{path}: its tokenizer is missing or damaged ({error}); export the model again") from error
-    return Half(session, tokenizer), contract
+    return Half(Graph(session), tokenizer), contract

@@ -5,16 +5,17 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime as ort
 import pytest
 
 from zsre.relations.contract import CONTRACT_KEY, ROLE_KEY
 from zsre.relations.errors import ModelError, UsageError
 from zsre.runner import session
-from zsre.runner.session import Device, choose_device, has_cuda_driver, open_session, session_metadata
+from zsre.runner.session import Device, Graph, choose_device, has_cuda_driver, open_session, session_metadata
 
 CPU = Device("CPU", ("CPUExecutionProvider",))
-CUDA = Device("CUDA", ("CUDAExecutionProvider", "CPUExecutionProvider"))
+CUDA = Device("CUDA", (("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"))
 
 
 @pytest.fixture
@@ -184,3 +185,68 @@ def test_a_gpu_that_does_not_start_is_worth_a_warning(
 
 def test_metadata_travels_in_the_file(tiny_model: Path) -> None:
     assert {CONTRACT_KEY, ROLE_KEY} <= session_metadata(open_session(tiny_model, CPU, 1)).keys()
+
+
+FEEDS = {
+    "input_ids": np.asarray([[7, 50, 60, 8], [7, 51, 8, 0]]),
+    "attention_mask": np.asarray([[1, 1, 1, 1], [1, 1, 1, 0]]),
+    "mentions": np.asarray([[0, 1, 2], [0, 2, 3], [1, 1, 2]]),
+    "pairs": np.asarray([[0, 1], [1, 0]]),
+}
+OUTPUTS = ("mention_vectors", "context_vectors")
+
+
+def test_bound_inputs_and_outputs_change_no_bit(tiny_model: Path) -> None:
+    opened = open_session(tiny_model, CPU, 1)
+    graph = Graph(opened)
+    plain = opened.run(list(OUTPUTS), FEEDS)
+    first, again = graph.run(OUTPUTS, FEEDS), graph.run(OUTPUTS[::-1], FEEDS)
+    assert graph.device == "CPU"
+    for one, other, turned in zip(first, plain, again[::-1], strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, turned)
+
+
+class FakeGpu:
+    """A session that says it runs on CUDA, and notes what is bound there while the CPU does its work."""
+
+    def __init__(self, real: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._real, self.bound = real, dict[str, str]()
+        make = ort.OrtValue.ortvalue_from_numpy
+
+        def from_numpy(array: Any, device: str) -> Any:
+            self.devices.append(device)
+            return make(array, "cpu")
+
+        self.devices: list[str] = []
+        monkeypatch.setattr(ort.OrtValue, "ortvalue_from_numpy", from_numpy)
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def io_binding(self) -> Any:
+        binding = self._real.io_binding()
+        bind = binding.bind_output
+
+        def bind_output(name: str, device: str) -> None:
+            self.bound[name] = device
+            bind(name, "cpu")
+
+        binding.bind_output = bind_output
+        return binding
+
+    def run_with_iobinding(self, binding: Any) -> None:
+        self._real.run_with_iobinding(binding)
+
+
+def test_on_a_gpu_inputs_and_outputs_are_bound_to_its_memory(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_session(tiny_model, CPU, 1)
+    plain = opened.run(list(OUTPUTS), FEEDS)
+    fake = FakeGpu(opened, monkeypatch)
+    graph = Graph(fake)
+    found = graph.run(OUTPUTS, FEEDS)
+    assert graph.device == "CUDA"
+    assert fake.devices == ["cuda"] * len(FEEDS)
+    assert fake.bound == dict.fromkeys(OUTPUTS, "cuda")
+    for one, other in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
