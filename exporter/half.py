@@ -53,5 +53,5 @@ def half_model(model: SentenceModel) -> SentenceModel:
     ]
     for parent, name, layer in layers:
         setattr(parent, name, HalfLinear(layer))
-    halved.encoder = HalfEncoder(halved.encoder)
+    halved.encoder = HalfEncoder(halved.encoder)  # type: ignore[assignment]
     return halved

@@ -21,7 +21,8 @@ WIDTH = 8
 
 def unit(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
     vectors = generator.normal(size=(count, WIDTH))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    scaled: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def drawn(seed: int, pairs: int, relations: int) -> tuple[PairVectors, NDArray[np.float32]]:
@@ -31,7 +32,8 @@ def drawn(seed: int, pairs: int, relations: int) -> tuple[PairVectors, NDArray[n
     contexts = unit(generator, pairs) * 0.34**0.5
     mentions = unit(generator, 10) * 0.33**0.5
     vectors = PairVectors(mentions.astype(np.float16), contexts.astype(np.float16), ends, np.arange(pairs))
-    return vectors, scale_blocks(*(unit(generator, relations) for _ in range(3)), 0.33)
+    head, tail, context = (unit(generator, relations) for _ in range(3))
+    return vectors, scale_blocks(head, tail, context, 0.33)
 
 
 def without_screening(vectors: PairVectors, relation_vectors: NDArray[np.float32], rules: Rules) -> Decisions:
