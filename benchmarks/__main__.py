@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks corpus``, ``run``, ``render`` and ``list``."""
+"""The command: ``python -m benchmarks corpus``, ``run``, ``precision``, ``render`` and ``list``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from tokenizers import Tokenizer
 
+from benchmarks import precision
 from benchmarks.corpora import Sizes, make_corpora, read_manifest
-from benchmarks.page import render, summary, with_unit
+from benchmarks.page import precision_table, render, summary, with_unit
 from benchmarks.plan import FP32, ROWS, Row
 from benchmarks.records import append_line, commit, latest, machine, make_line, read_lines
 from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
@@ -49,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("corpus", help="make the corpora and relations files, of the data sets in ZSRE_DATA")
     commands.add_parser("list", help="list the rows, with what was measured last")
     commands.add_parser("render", help="render results/benchmarks.md from what was measured")
+    of_precision = commands.add_parser("precision", help="measure what a run's precisions are worth, record and render")
+    precision.add_arguments(of_precision)
     run = commands.add_parser("run", help="measure, record and render")
     run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
     run.add_argument("--rounds", type=int, metavar="N", help="turns of each party (default: the row's, mostly 5)")
@@ -64,16 +67,15 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
     arguments = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
     places = places or Places()
+    commands: dict[str, Callable[[], int]] = {
+        "corpus": lambda: make(places),
+        "list": lambda: show(places),
+        "render": lambda: rendered(places),
+        "precision": lambda: measure_precision(arguments, places),
+        "run": lambda: run(arguments, places),
+    }
     try:
-        match arguments.command:
-            case "corpus":
-                return make(places)
-            case "list":
-                return show(places)
-            case "render":
-                print(render(places.results))
-                return 0
-        return run(arguments, places)
+        return commands[arguments.command]()
     except ZsreError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -102,25 +104,22 @@ def show(places: Places) -> int:
     return 0
 
 
+def rendered(places: Places) -> int:
+    """Render the page again, and print where it is."""
+    print(render(places.results))
+    return 0
+
+
 def run(arguments: argparse.Namespace, places: Places) -> int:
     """Measure rows one after the other; one that can't be measured doesn't keep the others from it."""
     chosen = chosen_rows(arguments.rows)
-    for name in ("rounds", "items"):
-        given = getattr(arguments, name)
-        if given is not None and given < 1:
-            raise UsageError(f"--{name} {given}: must be at least 1")
+    check_counts(arguments)
     if arguments.model and arguments.variant == FP32:
         raise UsageError("--model: give it a name with --variant, so that it is not taken for the one that ships")
     model = arguments.model.resolve() if arguments.model else None
     settings = Settings(places.data, arguments.competitors, model=model, items=arguments.items)
-    more = {
-        "variant": arguments.variant,
-        "command": f"python -m {PROGRAM} run --rows {{}}"
-        + (f" --rounds {arguments.rounds}" if arguments.rounds else ""),
-        "commit": commit(),
-        "machine": machine(use_processors()),
-        "corpora": {name: facts["sha256"][:12] for name, facts in read_manifest(places.data).items()},
-    }
+    command = "run --rows {}" + (f" --rounds {arguments.rounds}" if arguments.rounds else "")
+    more = {"variant": arguments.variant, **circumstances(command, places)}
     failed = []
     for row in chosen:
         try:
@@ -135,6 +134,39 @@ def run(arguments: argparse.Namespace, places: Places) -> int:
     if failed:
         print(f"{PROGRAM}: not measured: {', '.join(failed)}", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def measure_precision(arguments: argparse.Namespace, places: Places) -> int:
+    """Measure the precisions of a run, each beside fp32."""
+    check_counts(arguments)
+    settings = Settings(places.data, sys.executable, items=arguments.items)
+    asked = f" --precisions {arguments.precisions}" if arguments.precisions else ""
+    command = f"precision --run {arguments.run}{asked} --rounds {arguments.rounds}"
+    lines = precision.measure(arguments, settings, circumstances(command, places))
+    print("\n".join(precision_table({line["variant"]: line for line in lines})))
+    if arguments.items is None:
+        for line in lines:
+            append_line(line, places.results)
+        render(places.results)
+    return 0
+
+
+def circumstances(command: str, places: Places) -> dict[str, Any]:
+    """Return what is recorded of any measurement; from here on, two processors are used."""
+    return {
+        "command": f"python -m {PROGRAM} {command}",
+        "commit": commit(),
+        "machine": machine(use_processors()),
+        "corpora": {name: facts["sha256"][:12] for name, facts in read_manifest(places.data).items()},
+    }
+
+
+def check_counts(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for a number of rounds or records that cannot be meant."""
+    for name in ("rounds", "items"):
+        given = getattr(arguments, name)
+        if given is not None and given < 1:
+            raise UsageError(f"--{name} {given}: must be at least 1")
 
 
 def measure(row: Row, rounds: int, settings: Settings, more: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from benchmarks.plan import FP32, ROWS, Row, Target
@@ -21,13 +22,22 @@ alone, imports and loading left out, unless a row speaks of whole commands. A ra
 table has the median over rounds, and from the least to the most. What arithmetic predicts of more relations is the
 operations of a sentence with 10 of them over those with more, encoder and comparisons, at one speed for both.
 """
+PRECISION: Final = "precision"
+PRECISION_INTRODUCTION: Final = """\
+Made by `{command}` of the run `{model}`, on a CPU, which is not what `cuda-fp16` is for. Speed is that of
+`sentence-vectors`, all precisions taking turns; F1, in the paper's metric, is of {f1_pairs:,} pairs of {f1_data},
+{f1_relations} of which the model has seen {f1_seen}. *With its batch*: the largest change of a similarity when
+sentences are encoded one by one and not all together. *From fp32*: the largest difference of a similarity, and the
+mean.
+"""
 SCALE: Final[Mapping[str, float]] = {"GFLOP/s": 1e9}
 
 
 def render(folder: Path) -> Path:
     """Write the page; return its path."""
     lines = latest(read_lines(folder))
-    text = [INTRODUCTION, *ratio_table(lines), *party_tables(lines), *machines(lines.values())]
+    measured = {variant: line for (name, variant), line in lines.items() if name == PRECISION}
+    text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *party_tables(lines), *machines(lines.values())]
     path = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
@@ -45,6 +55,35 @@ def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
                 row.name, row.against, row.inside, variant, *summary(row, variant, lines.get((row.name, variant)))
             )
     yield ""
+
+
+def precisions(lines: Mapping[str, Line]) -> Iterator[str]:
+    """Yield the part on precisions, if they were measured."""
+    if lines:
+        some = next(iter(lines.values()))
+        yield from ("## Precision", "", PRECISION_INTRODUCTION.format(**some).rstrip(), "")
+        yield from (*precision_table(lines), "")
+
+
+def precision_table(lines: Mapping[str, Line]) -> Iterator[str]:
+    """Yield one line of a table for each precision that was measured."""
+    yield from _table_head(
+        "precision", "both files", "speed", "over fp32", "range", "F1", "with its batch", "from fp32", "on average",
+        "rounds", "date",
+    )  # fmt: skip
+    for name, line in lines.items():
+        ratios = line["ratios"]
+        yield _table_row(
+            f"`{name}`", f"{sum(line['bytes']) / 1e6:.1f} MB", with_unit(line["median"], line["unit"]),
+            f"{median(ratios):.2f}×", f"{min(ratios):.2f}× to {max(ratios):.2f}×", f"{line['f1']:.2f}",
+            small(line["batch_change"]), small(line["from_fp32"]), small(line["from_fp32_mean"]), str(len(ratios)),
+            line["date"][:10],
+        )  # fmt: skip
+
+
+def small(number: float) -> str:
+    """Return a difference as it is read."""
+    return f"{number:.1e}" if number else "0"
 
 
 def summary(row: Row, variant: str, line: Line | None) -> list[str]:

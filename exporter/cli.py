@@ -16,6 +16,8 @@ from zsre.relations.terminal import PlainFormatter, printable_lines
 PROGRAM: Final = "zsre-export"
 INTERRUPTED: Final = 130
 RUNS: Final = Path("runs")
+#: Spelt out, since those of the exporter come with onnx, which may be missing.
+PRECISIONS: Final = ("fp32", "fp16", "int8", "cuda-fp16", "dynamic-int8")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,8 +28,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("output", type=Path, help="model file to write, ending in .onnx")
     command.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
     command.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), default="fp16",
-        help="how weights are stored; computing is always in 32 bits (default: fp16)",
+        "--precision", choices=PRECISIONS, default="fp16",
+        help="fp32, fp16, int8: how weights are stored, computing in 32 bits; cuda-fp16: computing in fp16 on a GPU; "
+        "dynamic-int8: computing in 8 bits on a CPU, where a score then depends a little on its batch (default: fp16)",
     )  # fmt: skip
     command.add_argument("--version", action="version", version=f"zsre {version('zsre')}")
     return command

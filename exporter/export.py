@@ -14,9 +14,11 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from torch import nn
 
+from zsre.exporter.dynamic import quantise_products
 from zsre.exporter.graph import export_relations, export_sentences, save_model
+from zsre.exporter.half import half_model
 from zsre.exporter.parity import Parity, check_parity
-from zsre.exporter.precision import Precision, store_weights
+from zsre.exporter.precision import STORAGE, Precision, store_weights
 from zsre.relations.contract import (
     CONTRACT_KEY,
     RELATIONS_ROLE,
@@ -29,6 +31,7 @@ from zsre.relations.contract import (
 )
 from zsre.relations.errors import OutputError
 from zsre.runner.engine import relations_path
+from zsre.trainer.model import SentenceModel
 from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import TrainedRun, load_run
 
@@ -56,7 +59,7 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         for graph, role, tokenizer, path in (
-            (export_sentences(run.model), SENTENCES_ROLE, run.tokenizer, output),
+            (sentence_graph(run.model, precision), SENTENCES_ROLE, run.tokenizer, output),
             (
                 export_relations(encoder.transformer, run.adapter),
                 RELATIONS_ROLE,
@@ -64,7 +67,7 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
                 relations_path(output),
             ),
         ):
-            stored = store_weights(graph, precision)
+            stored = store_weights(graph, STORAGE[precision])
             add_metadata(stored, contract, role, tokenizer)
             save_model(stored, path)
     except OSError as error:
@@ -72,6 +75,14 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     parity = check_parity(run, encoder, output, precision)
     sizes = (output.stat().st_size, relations_path(output).stat().st_size)
     return Exported(output, relations_path(output), sizes, parity)
+
+
+def sentence_graph(model: SentenceModel, precision: Precision) -> onnx.ModelProto:
+    """Trace the sentence side, with whatever computes in less than 32 bits; what doesn't is yet to be stored small."""
+    if precision == "cuda-fp16":
+        return export_sentences(half_model(model))
+    graph = export_sentences(model)
+    return quantise_products(graph) if precision == "dynamic-int8" else graph
 
 
 def run_contract(run: TrainedRun, relations: RelationEncoder, precision: Precision) -> Contract:

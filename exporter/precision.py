@@ -1,4 +1,6 @@
-"""How weights are stored: fp32, fp16, or int8 with a scale for each output channel; computing is always in fp32.
+"""How weights are stored: fp32, fp16, or int8 with a scale for each output channel. What is stored so computes in fp32.
+
+Two precisions are of computing, too: `half` makes cuda-fp16, and `dynamic` makes dynamic-int8.
 
 Small storage is written as Cast (and Mul), which ONNX Runtime folds into plain fp32 weights when it loads the
 file. DequantizeLinear would be fused into low-precision kernels instead, silently and at a loss.
@@ -6,21 +8,32 @@ file. DequantizeLinear would be fused into low-precision kernels instead, silent
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Precision = Literal["fp32", "fp16", "int8"]
+Storage = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "cuda-fp16", "dynamic-int8"]
+#: How weights are stored that are computed with in fp32 all the same: the whole relation half, for one, whose few texts
+#: take no time, and whose vectors are kept.
+STORAGE: Final[Mapping[Precision, Storage]] = {
+    "fp32": "fp32",
+    "fp16": "fp16",
+    "int8": "int8",
+    "cuda-fp16": "fp16",
+    "dynamic-int8": "int8",
+}
 #: Biases, norms and other small tensors stay as they are: they weigh nothing and matter most.
 SMALLEST = 4096
 
 
-def store_weights(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
-    """Return the model with its large weights stored at a precision; the graph still computes in fp32."""
-    if precision == "fp32":
+def store_weights(model: onnx.ModelProto, storage: Storage) -> onnx.ModelProto:
+    """Return the model with its large weights in fp32 stored small; the graph computes as it did."""
+    if storage == "fp32":
         return model
     stored = onnx.ModelProto()
     stored.CopyFrom(model)
@@ -32,7 +45,7 @@ def store_weights(model: onnx.ModelProto, precision: Precision) -> onnx.ModelPro
         array = numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or array.ndim != 2 or array.size < SMALLEST:
             keep.append(tensor)
-        elif precision == "fp16":
+        elif storage == "fp16":
             new.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + ".fp16"))
             nodes.append(helper.make_node("Cast", [new[-1].name], [tensor.name], to=TensorProto.FLOAT))
         else:

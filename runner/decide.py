@@ -17,12 +17,11 @@ from zsre.relations.contract import Calibration, Contract
 from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
+from zsre.runner.screening import close_pairs, near_similarities
 
 #: The types of a pair's head and tail.
 Types = tuple[str | None, str | None]
 DECIMALS: Final = 4
-#: More than rounding, of a score or a similarity, and single precision can make up.
-_SLACK: Final = 1.5 * 10**-DECIMALS
 #: Similarity parts held at a time; 4 million are 16 MB. It bounds memory whatever the number of relations.
 _CHUNK_PARTS: Final = 4_000_000
 
@@ -194,12 +193,12 @@ def scored(
     alone. That happens in single precision; what comes near a threshold is worked out again in double, since the last
     bits of a single-precision product depend on what else is in it.
     """
-    near = _near(rules)
+    near = near_similarities(rules.calibration, rules.thresholds)
     found = []
     for columns, rows in _alike(allowed(types.distinct), types.which[vectors.kept]):
         own_relations = relation_vectors if len(columns) == len(relation_vectors) else relation_vectors[columns]
         for chunk in _chunks(vectors, rows, max(1, _CHUNK_PARTS // (3 * len(columns)))):
-            close = np.flatnonzero((chunk.similarities(own_relations).sum(axis=2) >= near[columns]).any(axis=1))
+            close = close_pairs(chunk, own_relations, near[columns])
             if len(close):
                 likely = _taken(chunk, close)
                 exact = likely.similarities(own_relations.astype(np.float64))
@@ -286,18 +285,6 @@ def _margins(similarity: NDArray[np.float64], row: NDArray[np.int64], column: ND
     others = np.where(column == best[row], without.max(axis=1)[row], similarity[rows, best][row])
     margins = _rounded(similarity[row, column] - others)
     return np.where(np.isfinite(others), margins, np.nan)
-
-
-def _near(rules: Rules) -> NDArray[np.float64]:
-    """Return (R,): the similarity below which no rounding takes a relation to its threshold."""
-    slope, intercept = rules.calibration.slope, rules.calibration.intercept
-    if slope <= 0:
-        return np.full(len(rules.thresholds), -np.inf)
-    least = np.clip(rules.thresholds - _SLACK, 0.0, 1.0)
-    with np.errstate(divide="ignore"):
-        logits = np.log(least) - np.log1p(-least)
-    near: NDArray[np.float64] = (logits - intercept) / slope - _SLACK
-    return near
 
 
 def _alike(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -29,7 +28,8 @@ from zsre.relations.tokens import (
     token_rows,
 )
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
-from zsre.runner.session import Device, check_signature, choose_device, open_session, run_session, session_metadata
+from zsre.runner.graph import Graph
+from zsre.runner.session import Device, choose_device, open_session, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 2048, 8192
@@ -47,19 +47,18 @@ _SIGNATURES: Final = {
 class Half:
     """One file of a model: the graph and the tokenizer that makes its input."""
 
-    session: ort.InferenceSession
+    graph: Graph
     tokenizer: Tokenizer
-    path: str
 
 
 class RelationEngine:
     """The relation half of a model; use `load_relation_engine` to make one."""
 
-    def __init__(self, contract: Contract, relations: Half, device: str) -> None:
+    def __init__(self, contract: Contract, relations: Half) -> None:
         self.contract = contract
-        self.device = device
-        self._relations = relations
-        self._adapts = PARTS in {each.name for each in relations.session.get_inputs()}
+        self.device = relations.graph.device
+        self._relations = relations.graph
+        self._adapts = PARTS in relations.graph.inputs
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
@@ -101,18 +100,19 @@ class RelationEngine:
                 if self._adapts:
                     feeds[PARTS] = np.asarray([texts[index][0] for index in batch], dtype=np.int64)
                 shapes = {"vectors": (len(batch), dimension)}
-                vectors[batch] = run_session(self._relations.session, self._relations.path, feeds, shapes)[0]
+                vectors[batch] = self._relations.run(feeds, shapes)[0]
         return vectors
 
 
 class Engine(RelationEngine):
     """A pair of exported files, ready to encode; use `load_engine` to make one."""
 
-    def __init__(self, contract: Contract, sentences: Half, relations: Half, device: str) -> None:
-        super().__init__(contract, relations, device)
-        self._sentences = sentences
+    def __init__(self, contract: Contract, sentences: Half, relations: Half) -> None:
+        super().__init__(contract, relations)
+        self.device = sentences.graph.device
+        self._sentences = sentences.graph
         self._tokenizer = prepare_tokenizer(sentences.tokenizer)
-        self._batch_tokens = CUDA_TOKENS if device == "CUDA" else CPU_TOKENS
+        self._batch_tokens = CUDA_TOKENS if self.device == "CUDA" else CPU_TOKENS
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
@@ -149,7 +149,7 @@ class Engine(RelationEngine):
         feeds = {name: getattr(inputs, name) for name in inputs.__slots__}
         width = self.contract.dimension
         shapes = {"mention_vectors": (len(inputs.mentions), width), "context_vectors": (len(inputs.pairs), width)}
-        mentions, contexts = run_session(self._sentences.session, self._sentences.path, feeds, shapes)
+        mentions, contexts = self._sentences.run(feeds, shapes)
         return mentions, contexts
 
     def _batches(self, rows: Sequence[TokenRow]) -> Iterator[list[TokenRow]]:
@@ -184,13 +184,13 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     if other.fingerprint != contract.fingerprint:
         beside = relations_path(path)
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    return Engine(contract, sentences, relations, _used_device(sentences))
+    return Engine(contract, sentences, relations)
 
 
 def load_relation_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> RelationEngine:
     """Open the relation half of an exported model alone, with the same errors as `load_engine`."""
     relations, contract = _open_relations(model or shipped_model(), choose_device(device), threads)
-    return RelationEngine(contract, relations, _used_device(relations))
+    return RelationEngine(contract, relations)
 
 
 def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[Half, Contract]:
@@ -198,10 +198,6 @@ def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[H
     if not beside.is_file():
         raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
     return _open_half(beside, RELATIONS_ROLE, device, threads)
-
-
-def _used_device(half: Half) -> str:
-    return "CUDA" if "CUDAExecutionProvider" in half.session.get_providers() else "CPU"
 
 
 def relations_path(model: Path) -> Path:
@@ -218,5 +214,6 @@ def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tu
     session = open_session(path, device, threads)
     metadata = session_metadata(session)
     contract = read_contract(metadata, role, str(path))
-    check_signature(session, path, *_SIGNATURES[role], optional=(PARTS,) if role == RELATIONS_ROLE else ())
-    return Half(session, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path)), str(path)), contract
+    graph = Graph(session, str(path))
+    graph.check(*_SIGNATURES[role], optional=(PARTS,) if role == RELATIONS_ROLE else ())
+    return Half(graph, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path))), contract

@@ -14,7 +14,7 @@ from zsre.runner import session
 from zsre.runner.session import Device, choose_device, has_cuda_driver, open_session, session_metadata
 
 CPU = Device("CPU", ("CPUExecutionProvider",))
-CUDA = Device("CUDA", ("CUDAExecutionProvider", "CPUExecutionProvider"))
+CUDA = Device("CUDA", (("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"))
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_a_gpu_that_does_not_start_is_worth_a_warning(
 ) -> None:
     original = ort.InferenceSession
     monkeypatch.setattr(
-        ort, "InferenceSession", lambda path, options, providers: original(path, options, providers=providers[1:])
+        ort, "InferenceSession", lambda path, options, providers, **more: original(path, options, providers[1:], **more)
     )
     assert open_session(tiny_model, CUDA, 1).get_providers() == ["CPUExecutionProvider"]
     assert [record.message for record in caplog.records] == [
@@ -184,3 +184,21 @@ def test_a_gpu_that_does_not_start_is_worth_a_warning(
 
 def test_metadata_travels_in_the_file(tiny_model: Path) -> None:
     assert {CONTRACT_KEY, ROLE_KEY} <= session_metadata(open_session(tiny_model, CPU, 1)).keys()
+
+
+def test_no_kernel_that_adds_and_normalises_at_once_runs_on_a_cpu(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    original = ort.InferenceSession
+
+    def written(path: str, options: Any, **more: Any) -> Any:
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        return original(path, options, **more)
+
+    monkeypatch.setattr(ort, "InferenceSession", written)
+    open_session(tiny_model, CPU, 1)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert kinds.count("LayerNormalization") == 5, "two a layer, and one over the embeddings"
+    assert "SkipLayerNormalization" not in kinds

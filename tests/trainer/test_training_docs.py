@@ -14,6 +14,7 @@ from experiments import __main__ as experiments_cli
 from experiments.plan import GROUPS
 from tests.runner.pages import first_cells, read_page, section
 from zsre.exporter import cli as export_cli
+from zsre.exporter.parity import LIMITS
 from zsre.relations.catalogue import CATALOGUE
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.relations.readers import FORMATS, find_format
@@ -65,6 +66,11 @@ def test_every_experiment_and_flag_of_the_protocol_is_described() -> None:
     (listed,) = re.findall(r"Exit codes are\s(.+)\.", section(PAGE, "Experiments"), re.DOTALL)
     assert {int(code) for code in re.findall(r"\b\d+\b", listed)} == codes
     assert all(f"`{group}`" in section(PAGE, "Experiments") for group in GROUPS)
+
+
+def test_every_precision_is_described_with_its_limit() -> None:
+    rows = re.findall(r"^\| `([^`]+)`.*?\| (\S+) \| [^|]+ \|$", section(PAGE, "Export"), re.MULTILINE)
+    assert {name: float(limit) for name, limit in rows} == LIMITS
 
 
 @pytest.mark.parametrize("cli", [train_cli, export_cli])
