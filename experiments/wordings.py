@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from benchmarks.records import commit
 from zsre.relations.relation import Relation
-from zsre.trainer.config import read_config
+from zsre.trainer.config import read_configs
 from zsre.trainer.folds import deal_folds
 from zsre.trainer.relation_adapter import fit_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, without_ends
 from zsre.trainer.setup import load_texts
 
 ROOT: Final = Path(__file__).parents[1]
-CONFIG: Final = ROOT / "configs" / "shipped.yaml"
+CONFIGS: Final = (ROOT / "configs" / "shipped.yaml", ROOT / "configs" / "wordings.yaml")
 PAGE: Final = "wordings.md"
 LEFT_OUT: Final = ("wordings/train-1.yaml", "wordings/train-2.yaml")
 RIDGES: Final = (None, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
@@ -47,7 +47,7 @@ INTRODUCTION: Final = """\
 What a second wording of a relation is taken for, by relation texts alone: `python -m experiments.wordings`, {date},
 commit {commit}, on the {count} relations of the catalogue. Each of {left_out}
 is left out in turn; a relation's target is the mean of its other phrasings (the sources of
-[configs/shipped.yaml](../configs/shipped.yaml)), in the first row the catalogue's alone. *Similarity* is that of the
+[configs/wordings.yaml](../configs/wordings.yaml)), in the first row the catalogue's alone. *Similarity* is that of the
 wording left out to its relation's target, *nearest* the share for which this target is nearer than that of any other
 relation, in percent. *Known*: the adapter was fitted to the relation's other phrasings. *Unknown*: it was fitted to
 other relations alone, in {folds} folds. *Without ends*: name and description only, neither terms nor types.
@@ -66,7 +66,7 @@ def main() -> None:
     """Compare, and write the page."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    config = read_config(CONFIG)
+    config = read_configs(CONFIGS)
     encoder = RelationEncoder(config.relation_encoder_name)
     tables = []
     count = 0
