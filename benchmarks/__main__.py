@@ -65,7 +65,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int:
     """Run the command and return its exit code: 3 if a row could not be measured."""
     arguments = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    logger.setLevel(logging.INFO)
     places = places or Places()
     commands: dict[str, Callable[[], int]] = {
         "corpus": lambda: make(places),

@@ -33,7 +33,7 @@ from zsre.relations.splits import load_described, read_split
 from zsre.relations.vectors import PairSentence
 from zsre.runner.decide import TypeMask
 from zsre.runner.engine import Engine, load_engine
-from zsre.runner.evaluate import Evaluation, Passed, evaluate, sample_per_relation, single_relation_pairs
+from zsre.runner.evaluate import Evaluation, Example, Passed, evaluate, sample_per_relation, single_relation_pairs
 
 #: What F1 is measured on: relations that a published split chooses epochs by.
 DATA, SPLIT, PER_RELATION, SEED = "fewrel/fewrel.json.gz", "fewrel/splits/15_ori.json", 300, 13
@@ -65,6 +65,7 @@ def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str
     """Export the run in each precision, measure all of them, and return their lines."""
     files = export_all(arguments.run, chosen_precisions(arguments.precisions), settings.data / NAME)
     figures = speeds(files, settings, arguments.rounds)
+    labelled, asked = labelled_pairs(settings)
     given = compared_sentences(settings)
     relations = load_described("wikidata")
     lines: list[Line] = []
@@ -81,7 +82,7 @@ def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 **more,
                 **speed_facts(figures[file.precision], figures[FP32]),
-                **f1_facts(classify(engine, settings)),
+                **f1_facts(evaluate(engine, labelled, asked, Passed())),
                 "model": engine.contract.name,
                 "bytes": list(file.bytes),
                 "parity": rounded(file.parity),
@@ -141,15 +142,14 @@ def speed_facts(own: Sequence[float], exact: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def classify(engine: Engine, settings: Settings) -> Evaluation:
-    """Measure which of the split's ``eval`` relations the model gives to each pair."""
+def labelled_pairs(settings: Settings) -> tuple[list[Example], RelationSet]:
+    """Return pairs of the split's ``eval`` relations, and these relations."""
     data = Path(os.environ.get("ZSRE_DATA", "data"))
     known = load_described("wikidata")
     relations = RelationSet(tuple(known[own] for own in read_split(data / SPLIT).eval if own in known))
     passed = Passed()
     examples = single_relation_pairs(read_labelled(data / DATA), relations, passed)
-    drawn = sample_per_relation(examples, settings.fewer(PER_RELATION), SEED, passed)
-    return evaluate(engine, drawn, relations, passed)
+    return sample_per_relation(examples, settings.fewer(PER_RELATION), SEED, passed), relations
 
 
 def f1_facts(found: Evaluation) -> dict[str, Any]:
