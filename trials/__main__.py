@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None, results: Path = ROOT / "results") ->
     parser.add_argument("--keep", action="store_true", help="keep the files of the trial")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format=f"{PROGRAM}: %(message)s", stream=sys.stderr)
+    # A shell starts what goes on in the background deaf to Ctrl-C, and so would be the commands that are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if arguments.trial != "render":
             for name in TRIALS if arguments.trial == "all" else [arguments.trial]:
