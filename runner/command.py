@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         return
     plan = make_plan(args)
     relations = wanted_relations(args)
-    shards = _first_shards(plan)
+    shards = _first_shards(plan, anew=args.dry_run)
     spec = make_spec(args, relations, plan.records, all_types=plan.kept is not None and not args.save_fitting)
     if not args.dry_run:
         _extract(args, plan, spec, shards)
@@ -143,12 +143,12 @@ def _vectors(args: argparse.Namespace, plan: Plan, executor: Executor) -> Iterat
         yield vectors
 
 
-def _first_shards(plan: Plan) -> Iterator[Shard] | None:
-    """Return the shards of a run that begins anew, the first of which is read now.
+def _first_shards(plan: Plan, anew: bool) -> Iterator[Shard] | None:
+    """Return the shards of a run that begins anew, as ``anew`` says or its output does; the first of them is read now.
 
     What can't be read at all must stop a run before its output is touched.
     """
-    if earlier_run(plan.output, plan.wish) is not None:
+    if not anew and earlier_run(plan.output, plan.wish) is not None:
         return None
     shards = cut(plan.segments, plan.cut)
     first = next(shards, None)
