@@ -37,6 +37,7 @@ from zsre.runner.report import (
     writing_out,
 )
 from zsre.runner.run_state import earlier_run
+from zsre.runner.storage import without_scheme
 
 _SHOWN_ON_A_TERMINAL: Final = 10
 _EMPTY: Final = "holds no records, so there is nothing to extract from"
@@ -55,6 +56,8 @@ _READING: Final[Mapping[str, object]] = {
 
 def run(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
+    args.corpus = [without_scheme(given) for given in args.corpus]
+    args.output = args.output and without_scheme(args.output)
     if any(is_kept(Path(given)) for given in args.corpus):
         _run_kept(args)
         return
