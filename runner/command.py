@@ -104,7 +104,8 @@ def _executor(args: argparse.Namespace, plan: Plan, spec: JobSpec) -> Iterator[E
     if args.engine == "ray":
         from zsre.runner.ray_executor import open_workers
 
-        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers) as workers:
+        chatty = args.log_format == "plain" and not args.quiet
+        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers, chatty) as workers:
             yield workers
     else:
         with open_job(spec) as job:
