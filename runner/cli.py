@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
-from zsre.relations.errors import ZsreError
+from zsre.relations.errors import UsageError, ZsreError
 from zsre.runner.flags import add_flags
 from zsre.runner.lines import MAX_LINE_BYTES
 from zsre.runner.logs import FORMATS, configure_logging, tell_end
@@ -29,10 +30,18 @@ INTERRUPTED: Final = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/extract.md for what each code means."""
     open_standard_streams()
+    given = sys.argv[1:] if argv is None else argv
+    parser = build_parser()
     try:
-        args = build_parser().parse_args(argv)
+        args = parser.parse_args(given)
     except SystemExit as done:
         return int(done.code or 0)
+    except UsageError as error:
+        form = _form_of(given)
+        if form == "plain":
+            parser.print_usage(sys.stderr)
+        tell_end(PROGRAM, form, "error", str(error), error.exit_code)
+        return error.exit_code
     configure_logging(PROGRAM, args.quiet, args.log_format)
     try:
         with interrupts_deferred():
@@ -48,9 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises what it finds wrong, so that this can be told in either form."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _form_of(given: Sequence[str]) -> str:
+    """Return the form of log that a command line asks for which can't be parsed."""
+    asked = "--log-format=json" in given or ("--log-format", "json") in pairwise(given)
+    return "json" if asked else "plain"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM,
         allow_abbrev=False,
         description="Write the triples that a corpus states, for relations that are described in a YAML file.",

@@ -37,6 +37,7 @@ from zsre.runner.report import (
     writing_out,
 )
 from zsre.runner.run_state import earlier_run
+from zsre.runner.storage import without_scheme
 
 _SHOWN_ON_A_TERMINAL: Final = 10
 _EMPTY: Final = "holds no records, so there is nothing to extract from"
@@ -55,12 +56,14 @@ _READING: Final[Mapping[str, object]] = {
 
 def run(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
+    args.corpus = [without_scheme(given) for given in args.corpus]
+    args.output = args.output and without_scheme(args.output)
     if any(is_kept(Path(given)) for given in args.corpus):
         _run_kept(args)
         return
     plan = make_plan(args)
     relations = wanted_relations(args)
-    shards = _first_shards(plan)
+    shards = _first_shards(plan, anew=args.dry_run)
     spec = make_spec(args, relations, plan.records, all_types=plan.kept is not None and not args.save_fitting)
     if not args.dry_run:
         _extract(args, plan, spec, shards)
@@ -101,7 +104,8 @@ def _executor(args: argparse.Namespace, plan: Plan, spec: JobSpec) -> Iterator[E
     if args.engine == "ray":
         from zsre.runner.ray_executor import open_workers
 
-        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers) as workers:
+        chatty = args.log_format == "plain" and not args.quiet
+        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers, chatty) as workers:
             yield workers
     else:
         with open_job(spec) as job:
@@ -143,12 +147,12 @@ def _vectors(args: argparse.Namespace, plan: Plan, executor: Executor) -> Iterat
         yield vectors
 
 
-def _first_shards(plan: Plan) -> Iterator[Shard] | None:
-    """Return the shards of a run that begins anew, the first of which is read now.
+def _first_shards(plan: Plan, anew: bool) -> Iterator[Shard] | None:
+    """Return the shards of a run that begins anew, as ``anew`` says or its output does; the first of them is read now.
 
     What can't be read at all must stop a run before its output is touched.
     """
-    if earlier_run(plan.output, plan.wish) is not None:
+    if not anew and earlier_run(plan.output, plan.wish) is not None:
         return None
     shards = cut(plan.segments, plan.cut)
     first = next(shards, None)

@@ -10,11 +10,12 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from zsre.relations.errors import DataError, UsageError, ZsreError
 from zsre.relations.terminal import printable
-from zsre.runner.cli import INTERRUPTED, interrupts_deferred
+from zsre.runner.cli import INTERRUPTED, interrupts_deferred, open_standard_streams
 from zsre.runner.flags import STANDARD_INPUT, add_flags, check_flags, check_least
 from zsre.runner.lines import MAX_LINE_BYTES, RawLine
 from zsre.runner.logs import configure_logging, tell_end
@@ -29,6 +30,7 @@ _GIVE_LESS: Final = "give a sentence or a short text"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/explain.md for what each code means."""
+    open_standard_streams()
     try:
         args = build_parser().parse_args(argv)
     except SystemExit as done:
@@ -130,7 +132,7 @@ def _report(args: argparse.Namespace, explanation: Explanation) -> None:
     from rich.console import Console
 
     from zsre.runner.explain_report import pair_objects, show
-    from zsre.runner.report import write_out
+    from zsre.runner.report import write_out, writing_out
 
     chosen = explanation.only(args.head, args.tail)
     if args.json:
@@ -138,11 +140,13 @@ def _report(args: argparse.Namespace, explanation: Explanation) -> None:
             write_out(json.dumps(found) + "\n")
     else:
         console = Console()
-        with console.capture() as captured:
+        with writing_out(), console.capture() as captured:
             show(console, chosen)
         write_out(captured.get())
     if not any(sentence.pairs for sentence in chosen.sentences):
-        print(printable(f"{PROGRAM}: {_nothing(args, explanation)}"), file=sys.stderr)
+        # Whoever listened may be gone, as in `tell_end`.
+        with suppress(OSError):
+            print(printable(f"{PROGRAM}: {_nothing(args, explanation)}"), file=sys.stderr, flush=True)
 
 
 def _nothing(args: argparse.Namespace, explanation: Explanation) -> str:

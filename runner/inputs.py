@@ -5,13 +5,13 @@ Kinds are told by content, not by name. Only in a folder do names decide, on whi
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from pyarrow import fs
 
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
+from zsre.runner.patterns import WILDCARDS, found_by, store_pattern
 from zsre.runner.storage import file_system, is_storable, is_uri, open_input
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ STANDARD_INPUT_NAME: Final = "standard input"
 #: Files of a folder that are read.
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".parquet")
 COMPRESSED_SUFFIXES: Final = (".gz", ".zst")
-_WILDCARDS: Final = re.compile(r"[*?\[]")
 #: How much of a file's beginning and end goes into its digest.
 DIGEST_BYTES: Final = 2**16
 _GIVE: Final = "give a JSONL or Parquet file, a folder of them, or - for standard input"
@@ -156,20 +156,39 @@ def _expanded(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        if wild := _WILDCARDS.search(given):
+        if wild := WILDCARDS.search(given):
             outputs = _below(os.path.dirname(given[: wild.start()]) or ".", outputs)  # noqa: PTH120 - of half a name
-            found = glob.glob(given, recursive=True)  # noqa: PTH207 - Path's takes no pattern that begins at the root
-            files = [name for name in found if _is_file(Path(name)) and not _is_within(name, outputs)]
-            return _matched(given, sorted(files)), None
+            with _looking():
+                files = [str(own) for own in found_by(given) if _is_file(own) and not _is_within(str(own), outputs)]
+            return _matched(given, _by_one_name(files)), None
         raise DataError(f"{given}: {error.strerror}; {_GIVE}") from error
     if not stat.S_ISDIR(mode):
         return [given], None
     outputs = _below(given, outputs)
-    try:
+    with _looking():
         names = [own.relative_to(path).as_posix() for own in _files_below(path) if not _is_within(str(own), outputs)]
+    return _by_one_name([str(path / name) for name in _wanted(given, names)]), given
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; check its permissions") from error
-    return [str(path / name) for name in _wanted(given, names)], given
+
+
+def _by_one_name(names: Sequence[str]) -> list[str]:
+    """Return names, sorted; of a file that links give several, the one with the fewest links in it."""
+    known: dict[str, list[str]] = {}
+    for name in sorted(names):
+        known.setdefault(os.path.realpath(name), []).append(name)
+    return sorted(min(names, key=_links) if len(names) > 1 else names[0] for names in known.values())
+
+
+def _links(name: str) -> int:
+    path = Path(name)
+    return sum(own.is_symlink() for own in (path, *path.parents))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -207,7 +226,7 @@ def _is_within(name: str, folders: Sequence[str]) -> bool:
 
 def _expanded_uri(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None]:
     address, mark, options = given.partition("?")
-    wild = _WILDCARDS.search(address)
+    wild = WILDCARDS.search(address)
     root = address[: wild.start()].rpartition("/")[0] if wild else address.rstrip("/")
     try:
         system, path = file_system(f"{root}{mark}{options}")
@@ -221,21 +240,13 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> tuple[list[str], str | 
     outputs = _below(root, outputs)
     names = [name for name in names if not _is_within(f"{root}/{name}", outputs)]
     if wild:
-        pattern = _pattern(address[len(root) + 1 :])
+        pattern = store_pattern(address[len(root) + 1 :])
         chosen = _matched(given, sorted(name for name in names if pattern.fullmatch(name)))
     elif not names:
         raise DataError(f"{given}: No such file or folder; {_GIVE}")
     else:
         chosen = _wanted(given, names)
     return [f"{root}/{name}{mark}{options}" for name in chosen], None if wild else f"{root}/"
-
-
-def _pattern(given: str) -> re.Pattern[str]:
-    """Return what a pattern of names means, where ``*`` stays within a folder and ``**`` doesn't."""
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", given)
-    meant = (parts.get(token) or (token if len(token) > 1 else re.escape(token)) for token in tokens)
-    return re.compile("".join(meant))
 
 
 def _matched(given: str, names: list[str]) -> list[str]:

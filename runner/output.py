@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -146,11 +146,16 @@ class OutputDirectory:
         """Return the names of the parts, in order."""
         return sorted((name for name in self.folder.files() if _PART.fullmatch(name)), key=_number)
 
-    def drop(self, index: int) -> None:
-        """Remove a shard's record and part: it has to be done again."""
+    def keep_only(self, done: Collection[int]) -> None:
+        """Remove the records and parts of all other shards: they have to be done again, or nothing is known of them."""
+        parts = {part_name(index) for index in done}
         with self._reporting(self.name):
-            self.folder.remove(record_name(index))
-            self.folder.remove(part_name(index))
+            for index in self.recorded():
+                if index not in done:
+                    self.folder.remove(record_name(index))
+            for name in self.part_names():
+                if name not in parts:
+                    self.folder.remove(name)
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a run that was killed."""

@@ -98,12 +98,17 @@ def wanted(args: argparse.Namespace) -> Wish:
 
 
 def open_output(args: argparse.Namespace) -> OutputDirectory:
-    """Return where triples go; raise OutputError if it is plain from the start that they may not."""
+    """Return where triples go; raise OutputError if it is plain from the start that they may not.
+
+    For an estimate it doesn't matter what is there, as nothing is written.
+    """
     if args.output == "":
         raise UsageError("-o: the directory has no name; leave -o out, or name one")
-    if args.output is None and is_uri(args.corpus[0]):
+    if args.output is None and is_uri(args.corpus[0]) and not args.dry_run:
         raise UsageError("-o is missing: name where the triples go, a directory or a place in a store")
     output = OutputDirectory(open_folder(args.output or default_output(args.corpus[0])))
+    if args.dry_run:
+        return output
     if isinstance(output.folder, LocalFolder) and is_locked(output.folder.path):
         raise OutputError(f"{output.name}: another run is writing to it; wait for it, or give another with -o")
     earlier_run(output, wanted(args))
@@ -129,5 +134,7 @@ def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
     folder = plan.output.folder
     if isinstance(folder, LocalFolder) and plan.kept.resolve() == folder.path.resolve():
         raise UsageError(f"--save-pairs {plan.kept}: is where the triples go; name another directory")
+    if args.dry_run:
+        return
     going_on = earlier_run(plan.output, plan.wish) is not None
     check_kept_target(plan.kept, args.overwrite or going_on)

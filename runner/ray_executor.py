@@ -136,9 +136,12 @@ class RayExecutor:
 
 
 @contextmanager
-def open_workers(spec: JobSpec, output: str, address: str | None, workers: int | None) -> Iterator[RayExecutor]:
+def open_workers(
+    spec: JobSpec, output: str, address: str | None, workers: int | None, chatty: bool = True
+) -> Iterator[RayExecutor]:
     """Start so many workers on the cluster at an address (``None``: on this machine), and end them in the end.
 
+    If it is ``chatty``, what a worker prints comes out here, as it is.
     Raises MissingExtraError without Ray, UsageError without a cluster, and whatever a worker finds wrong.
     """
     # Nothing is reported to anybody; this is read when Ray is imported.
@@ -148,7 +151,8 @@ def open_workers(spec: JobSpec, output: str, address: str | None, workers: int |
     except ImportError as error:
         raise MissingExtraError("--engine ray needs Ray: pip install 'zsre[ray]'") from error
     try:
-        ray.init(address=address or "local", logging_level=logging.ERROR, **({} if address else _LOCAL))
+        settings = {} if address else _LOCAL
+        ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=chatty, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--ray-address {address}: no cluster answers: {str(error).splitlines()[0]}") from error
     started: list[Any] = []

@@ -131,9 +131,7 @@ def _resumed(
         if has_all(record.index):
             run.done[record.index] = record.place
             run.counts.add(record.counts)
-    for index in output.recorded():
-        if index not in run.done:
-            output.drop(index)
+    output.keep_only(run.done)
     output.parts = len(run.done)
     logger.info("%s: going on after %s (%s)", output.name, *_progress(run))
     return run

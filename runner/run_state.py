@@ -102,7 +102,8 @@ def reconciled(name: str, earlier: EarlierRun, given: Sequence[Segment], append:
         )
     before: dict[str, Segment] = {segment.name: segment for segment in earlier.segments}
     now = {segment.name: segment for segment in given}
-    changes = [f"input: {own} is not given any more" for own in before if own not in now]
+    missing = [own for own in before if own not in now]
+    changes = [f"input: {own} is not given any more" for own in missing]
     added: list[Segment] = []
     for own, segment in now.items():
         old = before.get(own)
@@ -112,13 +113,15 @@ def reconciled(name: str, earlier: EarlierRun, given: Sequence[Segment], append:
                 added.append(grown)
             elif grown is not None:
                 what = "is new" if old is None else f"had {old.size:,} bytes and now has {segment.size:,}"
-                changes.append(f"input: {own} {what} (--append takes that in)")
+                changes.append(f"input: {own} {what}" + ("" if missing else " (--append takes that in)"))
             else:
                 changes.append(f"input: {own} is no longer what it was")
         elif segment.digest != old.digest or segment.kind != old.kind:
             changes.append(f"input: {own} is no longer what it was")
     if not append and not changes and list(before) != list(now):
         changes.append("input: the order of the files")
+    if missing and len(now) > len(before) - len(missing):
+        changes.append("input: names are other ones, perhaps because the command was given in another directory")
     if changes:
         raise OutputError(_refusal(name, changes))
     return (*earlier.segments, *added)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
+from urllib.request import url2pathname
 
 import pyarrow as pa
 from pyarrow import fs
@@ -19,12 +20,27 @@ from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
 
 #: A scheme of one letter would be a drive of Windows.
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_FILE: Final = "file://"
 _BUFFER_BYTES: Final = 2**20
 
 
 def is_uri(name: str) -> bool:
     """Tell whether a name is that of a store rather than a path of this machine."""
     return _URI.match(name) is not None
+
+
+def without_scheme(name: str) -> str:
+    """Return the path that a name such as ``file:///data`` stands for, and any other name as it is.
+
+    So it is a place of this machine in all respects: with locks, and files that appear only when they are complete.
+    Raises UsageError for one of another machine.
+    """
+    if not name.startswith(_FILE):
+        return name
+    path = name.removeprefix(_FILE).partition("?")[0]
+    if not path.startswith("/"):
+        raise UsageError(f"{name}: three slashes must stand before a path of this machine, as in {_FILE}/data")
+    return url2pathname(path)
 
 
 def is_storable(name: str) -> bool:

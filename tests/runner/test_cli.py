@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -18,9 +19,10 @@ import spacy
 
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
-from zsre.runner import cli, job_spec
+from zsre.runner import cli, command, job_spec
 from zsre.runner.corpus import CutSettings
 from zsre.runner.entities import load_annotator
+from zsre.runner.lock import FolderLock
 from zsre.runner.records import RecordSettings
 from zsre.runner.storage import LocalFolder
 
@@ -141,6 +143,29 @@ def test_a_flag_that_cannot_be_meant_stops_before_anything_is_written(
     assert not Path("corpus.triples").exists()
 
 
+@pytest.mark.parametrize("asked", [["--log-format", "json"], ["--log-format=json"]])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "the following arguments are required: corpus"),
+        (["corpus.jsonl", "--threads", "many"], "argument --threads: invalid int value: 'many'"),
+        (["corpus.jsonl", "--device", "\x1b[31m"], "argument --device: invalid choice: "),
+        (["corpus.jsonl", "--nonsense"], "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_flags_that_are_wrong_are_told_in_the_form_asked_for(
+    given: list[str], asked: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*given, *asked]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["exit_code"]) == ("error", 2) and told["message"].startswith(message)
+    assert cli.main(given) == 2
+    plain = capsys.readouterr().err
+    assert plain.startswith("usage: zsre-extract ") and f"\nzsre-extract: error: {message}" in plain
+    assert "\x1b" not in plain
+
+
 def test_missing_relations_and_corpus_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["corpus.jsonl"]) == 2
     assert _error(capsys).startswith("--relations is missing: give a relations file, or wikidata")
@@ -190,6 +215,22 @@ def test_a_model_that_cannot_be_used_is_reported(
     assert _run("--model", "m.onnx", "--device", "cpu", "--threads", "2") == 2
     assert _error(capsys) == "m.onnx: not a zsre model on cpu with 2"
     assert not Path("corpus.triples").exists()
+
+
+def test_a_place_of_this_machine_is_one_however_it_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
+    corpus, out = (place / "corpus.jsonl").as_uri(), (place / "out put").as_uri()
+    flags = ("--relations", "relations.yaml", "--quiet")
+    assert cli.main([corpus, *flags, "--save-pairs", "vectors"]) == 0
+    assert cli.main(["corpus.jsonl", *flags, "-o", out]) == 0
+    assert cli.main([(place / "vectors").as_uri(), *flags, "-o", "again"]) == 0
+    assert _rows() == _rows("out put") == _rows("again") != []
+    assert (place / "out put/.lock").exists()
+    with closing(FolderLock(place / "out put")):
+        assert cli.main([corpus, *flags, "-o", out, "--overwrite"]) == 4
+    assert "another run is writing to it" in _error(capsys)
 
 
 def test_a_finished_run_is_only_replaced_on_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
 from zsre.runner import cli, estimate, job_spec
+from zsre.runner.lock import FolderLock
 
 #: Every record has two sentences and one triple.
 TEXT = "Acme was founded by Ann. Bob and Cy met Dee in Paris, number {}."
@@ -91,6 +93,16 @@ def test_vectors_that_would_be_kept_are_told(place: Path, capsys: pytest.Capture
     mentions, pairs, width = 6 * 1000, _number(told["scored pairs"]), 8
     number, unit = told["vectors take"].split()
     assert float(number) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(2 * width * (mentions + pairs), rel=0.1)
+
+
+def test_what_the_output_holds_is_in_no_estimates_way(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "corpus.jsonl").write_bytes(jsonl(_records(100)))
+    flags = ("corpus.jsonl", "--save-pairs", "vectors")
+    assert cli.main([*flags, "--relations", "relations.yaml", "--quiet"]) == 0
+    for more in ((), ("--append",), ("--overwrite",), ("-o", "vectors.triples")):
+        assert _number(_estimate(capsys, *flags, *more)["documents"]) == 100
+    with closing(FolderLock(place / "corpus.triples")):
+        assert _number(_estimate(capsys, *flags)["documents"]) == 100
 
 
 @pytest.mark.parametrize(

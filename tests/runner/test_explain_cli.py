@@ -140,6 +140,35 @@ def test_a_reader_may_leave_early(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
+@pytest.mark.parametrize(
+    ("text", "streams", "code"),
+    [
+        (TEXT, ">&-", 0),
+        (TEXT, "<&- >&- 2>&-", 0),
+        (TEXT, ">/dev/full", 4),
+        (TEXT, "--json >/dev/full", 4),
+        ("nothing", "2>/dev/full", 0),
+        ("-", "<&-", 2),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full_are_told(text: str, streams: str, code: int) -> None:
+    command = (
+        "import sys; from zsre.runner import explain_cli, job_spec; "
+        "from tests.runner.fakes import FakeAnnotator, FakeEngine; "
+        "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
+        "sys.exit(explain_cli.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f'"$0" "$@" {streams}', sys.executable, "-c", command, text, "--relations", "relations.yaml"],
+        check=False,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == code, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
 def test_the_page_describes_every_flag_and_word() -> None:
     flags = {option for action in explain_cli.build_parser()._actions for option in action.option_strings}
     assert first_cells(section(PAGE, "Flags")) == (flags | {"text"}) - {"-h", "--help"}

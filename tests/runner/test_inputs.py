@@ -147,17 +147,53 @@ def test_a_link_to_a_folder_is_not_followed_which_is_said(place: Path, caplog: p
     assert caplog.messages == ["news/2024/up: is a link to a folder and not followed; name it as an input"]
 
 
-def test_a_folder_below_that_cannot_be_read_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = os.scandir
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("news/**/*.ndjson", ["news/2024/x.ndjson"]),
+        ("news/**", ["news/2024/x.ndjson", "news/notes.txt", "news/y.jsonl.gz"]),
+        ("**/x.*", ["news/2024/x.ndjson"]),
+        ("news/*/up/*/x.ndjson", ["news/2024/up/2024/x.ndjson"]),
+        ("n*/20??/[x]*", ["news/2024/x.ndjson"]),
+    ],
+)
+def test_a_pattern_goes_round_no_loop_of_links(pattern: str, found: list[str], place: Path) -> None:
+    """With two links in a loop, the ways through it would be more than anything could count."""
+    for name in ("up", "again"):
+        (place / "news/2024" / name).symlink_to("..")
+    assert [name for name, _ in _names(pattern)] == found
 
-    def scandir(path: str) -> object:
-        if Path(path).name == "2024":
-            raise PermissionError(13, "Permission denied", path)
-        return original(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
+def test_a_folder_that_only_a_link_leads_to_is_found_by_a_pattern(place: Path) -> None:
+    (place / "elsewhere/deep").mkdir(parents=True)
+    (place / "elsewhere/deep/z.jsonl").write_bytes(LINE)
+    (place / "news/in").symlink_to("../elsewhere")
+    assert [name for name, _ in _names("news/**/*.jsonl")] == ["news/in/deep/z.jsonl"]
+    assert [name for name, _ in _names("*/**/z.jsonl")] == ["elsewhere/deep/z.jsonl"]
+
+
+@pytest.mark.parametrize("given", ["news", "news/*/*.ndjson", "news/**/*.ndjson"])
+def test_a_file_of_several_names_counts_once(given: str, place: Path) -> None:
+    (place / "news/2024/a.ndjson").symlink_to("x.ndjson")
+    (place / "news/2024/z.ndjson").symlink_to(place / "news/2024/x.ndjson")
+    names = [name for name, _ in _names(given)]
+    assert [name for name in names if name.endswith("ndjson")] == ["news/2024/x.ndjson"]
+
+
+@pytest.mark.parametrize("given", ["news", "news/**/*.ndjson", "news/*/*.ndjson"])
+def test_a_folder_below_that_cannot_be_read_is_told(given: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(look):  # type: ignore[no-untyped-def]
+        def looked(path: str = ".") -> object:
+            if Path(path).name == "2024":
+                raise PermissionError(13, "Permission denied", path)
+            return look(path)
+
+        return looked
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
     with pytest.raises(DataError, match="news/2024: Permission denied; check its permissions"):
-        find_segments(["news"])
+        find_segments([given])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 or UTF-16 elsewhere")

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -72,6 +73,22 @@ def test_flags_for_ray_need_ray(tiny_model: Path, capsys: pytest.CaptureFixture[
     for flags in (("--ray-workers", "2"), ("--ray-address", "auto")):
         assert _run("out", tiny_model, *flags) == 2
         assert "are for --engine ray, which isn't given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "chatty"), [((), True), (("--quiet",), False), (("--log-format", "json"), False)])
+def test_what_workers_print_is_between_no_lines_of_json(
+    flags: tuple[str, ...], chatty: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, object] = {}
+
+    def init(**settings: object) -> None:
+        asked.update(settings)
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    assert cli.main(["corpus.jsonl", "--relations", "relations.yaml", "--engine", "ray", *flags]) == 2
+    assert "no cluster answers: nobody there" in capsys.readouterr().err
+    assert asked["log_to_driver"] is chatty
 
 
 def test_a_stream_is_refused() -> None:

@@ -133,6 +133,27 @@ def test_a_part_or_a_record_that_is_damaged_is_done_again(place: Path, monkeypat
     assert not list(Path("out").rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("flags", [(), ("--append",)])
+def test_a_part_of_which_nothing_is_recorded_does_not_stay(
+    flags: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads all parts would read it, too; what isn't named like a part is somebody's."""
+    assert _run("-o", "whole") == 0
+    if flags:
+        assert _run("-o", "out") == 0
+    else:
+        _stop(monkeypatch, "-o", "out", after=14)
+    for name in ("part-00077.parquet", "part-1.parquet", "mine.parquet"):
+        Path("out", name).write_bytes(Path("whole/part-00000.parquet").read_bytes())
+    Path("out/part-00078.parquet").mkdir()
+    assert _run("-o", "out", *flags) == 0
+    assert not Path("out/part-00077.parquet").exists()
+    for name in ("part-1.parquet", "mine.parquet"):
+        Path("out", name).unlink()
+    Path("out/part-00078.parquet").rmdir()
+    _assert_same("out", "whole")
+
+
 def test_a_run_that_was_killed_left_no_word_and_goes_on_all_the_same(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +252,21 @@ def test_another_set_of_files_is_told(
     assert "input: more.jsonl is not given any more" in _error(capsys)
     assert _run("more.jsonl", "corpus.jsonl", "-o", "out") == 4
     assert "input: the order of the files" in _error(capsys)
+
+
+@pytest.mark.parametrize("flags", [(), ("--append",)])
+def test_names_of_another_directory_are_told_as_such(
+    flags: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _stop(monkeypatch, "-o", "out")
+    (place / "sub").mkdir()
+    monkeypatch.chdir(place / "sub")
+    (place / "sub/relations.yaml").write_text(RELATIONS_YAML)
+    capsys.readouterr()
+    assert _run("../corpus.jsonl", "-o", "../out", *flags) == 4
+    told = _error(capsys)
+    assert "input: corpus.jsonl is not given any more" in told and "--append takes that in" not in told
+    assert "names are other ones, perhaps because the command was given in another directory" in told
 
 
 def test_standard_input_cannot_be_gone_on_with(

@@ -17,7 +17,7 @@ from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine,
 from zsre.relations.errors import UsageError
 from zsre.runner import cli, job_spec
 from zsre.runner.inputs import Kind, find_segments
-from zsre.runner.storage import LocalFolder, RemoteFolder, file_system, is_uri, open_folder, open_input
+from zsre.runner.storage import LocalFolder, RemoteFolder, file_system, is_uri, open_folder, open_input, without_scheme
 
 pytest.importorskip("fsspec")
 RECORDS = [{"text": "Ann married Bob."}, {"text": "Acme was founded by Dee."}] * 4
@@ -43,6 +43,28 @@ def test_what_is_a_uri() -> None:
     assert [is_uri(name) for name in ("s3://b/k", "fsspec+memory://x", "a.jsonl", "C:\\a", "C:/a", "-", "a:b")] == [
         True, True, False, False, False, False, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("file:///data/a.jsonl", "/data/a.jsonl"),
+        ("file:///two%20words/%C3%A9?use_mmap=1", "/two words/é"),
+        ("file:///data/**/*.jsonl", "/data/**/*.jsonl"),
+        ("file", "file"),
+        ("a/file:///b", "a/file:///b"),
+        ("s3://bucket/key?a=b", "s3://bucket/key?a=b"),
+        ("-", "-"),
+    ],
+)
+def test_a_place_of_this_machine_may_be_named_as_one_of_a_store(name: str, path: str) -> None:
+    assert Path(without_scheme(name)) == Path(path)
+
+
+@pytest.mark.parametrize("name", ["file://", "file://host/data", "file://a.jsonl"])
+def test_a_place_of_another_machine_is_told(name: str) -> None:
+    with pytest.raises(UsageError, match="three slashes must stand before a path of this machine, as in file:///data"):
+        without_scheme(name)
 
 
 @pytest.mark.parametrize("uri", ["nonsense://bucket/x", "fsspec+nonsense://x"])
