@@ -47,7 +47,7 @@ def broken(folder: Path, documents: int = 2_000) -> dict[str, Any]:
     )
     run(command(corpus, output, "--overwrite"))
     again = outcome(output) == expected
-    found.append({"what": "run.json cut short", "exit_code": 4, "said": _told(said), "identical": kept and again})
+    found.append({"what": "run.json cut short", "exit_code": 4, "said": _told(said, folder), "identical": kept and again})
     return {"documents": documents, "rows": expected.rows, "damages": found}
 
 
@@ -58,7 +58,7 @@ def _mended(what: str, folder: Path, corpus: Path, expected: Outcome, options: s
         said = run(command(corpus, place / "out"), expected=4)
         _mount("-o", f"remount,{mended}", str(place))
         run(command(corpus, place / "out"))
-        return {"what": what, "exit_code": 4, "said": _told(said), "identical": outcome(place / "out") == expected}
+        return {"what": what, "exit_code": 4, "said": _told(said, place), "identical": outcome(place / "out") == expected}
 
 
 @contextmanager
@@ -77,9 +77,9 @@ def _mount(*arguments: str) -> None:
         raise TrialError(f"mount {' '.join(arguments)}: {done.stderr.strip()}; this trial needs the right to mount")
 
 
-def _told(said: str) -> str:
-    """Return the error that was told, without where it happened to be."""
-    return said.splitlines()[-1].removeprefix("zsre-extract: error: ").rpartition("/out")[2].lstrip("/")
+def _told(said: str, folder: Path) -> str:
+    """Return the error that was told, without where the trial happened to be."""
+    return said.splitlines()[-1].removeprefix("zsre-extract: error: ").replace(f"{folder}/", "")
 
 
 def _unfinished(output: Path) -> None:
