@@ -47,7 +47,9 @@ def broken(folder: Path, documents: int = 2_000) -> dict[str, Any]:
     )
     run(command(corpus, output, "--overwrite"))
     again = outcome(output) == expected
-    found.append({"what": "run.json cut short", "exit_code": 4, "said": _told(said, folder), "identical": kept and again})
+    found.append(
+        {"what": "run.json cut short", "exit_code": 4, "said": _told(said, folder), "identical": kept and again}
+    )
     return {"documents": documents, "rows": expected.rows, "damages": found}
 
 
@@ -58,7 +60,12 @@ def _mended(what: str, folder: Path, corpus: Path, expected: Outcome, options: s
         said = run(command(corpus, place / "out"), expected=4)
         _mount("-o", f"remount,{mended}", str(place))
         run(command(corpus, place / "out"))
-        return {"what": what, "exit_code": 4, "said": _told(said, place), "identical": outcome(place / "out") == expected}
+        return {
+            "what": what,
+            "exit_code": 4,
+            "said": _told(said, place),
+            "identical": outcome(place / "out") == expected,
+        }
 
 
 @contextmanager
