@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
-from urllib.request import url2pathname
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -37,10 +37,11 @@ def without_scheme(name: str) -> str:
     """
     if not name.startswith(_FILE):
         return name
-    path = name.removeprefix(_FILE).partition("?")[0]
+    path = unquote(name.removeprefix(_FILE).partition("?")[0])
     if not path.startswith("/"):
         raise UsageError(f"{name}: three slashes must stand before a path of this machine, as in {_FILE}/data")
-    return url2pathname(path)
+    # A drive of Windows stands after the third slash.
+    return path[1:] if os.name == "nt" and path[2:3] == ":" else path
 
 
 def is_storable(name: str) -> bool:
