@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -340,114 +339,6 @@ def test_a_stream_that_breaks_off_keeps_what_came_before(place: Path, capsys: py
     assert "corpus.jsonl: cannot be read beyond line" in _error(capsys)
     assert len(_rows()) == 2
     assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
-
-
-def test_an_interrupted_run_says_how_far_it_got(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    calls: list[int] = []
-
-    class Interrupting(FakeEngine):
-        def encode(self, sentences):  # type: ignore[no-untyped-def]
-            calls.append(len(sentences))
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return super().encode(sentences)
-
-    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: Interrupting())
-    assert _run("--shard-lines", "1") == 130
-    assert capsys.readouterr().err.splitlines()[-1] == (
-        "zsre-extract: interrupted after 1 part (1 line, 1 triple), kept in corpus.triples; "
-        "the same command goes on, --overwrite starts anew"
-    )
-    assert json.loads(Path("corpus.triples/run.json").read_text())["status"] == "stopped"
-
-
-def test_an_interruption_before_the_start_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupt(model: Path | None, device: str, threads: int | None) -> FakeEngine:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(job_spec, "load_engine", interrupt)
-    assert _run() == 130
-    assert capsys.readouterr().err == "zsre-extract: interrupted before anything was written\n"
-
-
-def test_an_interruption_while_modules_load_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code = (
-        "import os, signal, sys; from zsre.runner import cli\n"
-        "assert not {'numpy', 'onnxruntime', 'pyarrow', 'rich', 'spacy', 'yaml'} & set(sys.modules), 'loads too much'\n"
-        "class Interrupting:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'onnxruntime': os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Interrupting())\n"
-        "code = cli.main(['corpus.jsonl', '--relations', 'relations.yaml'])\n"
-        "assert 'zsre.runner.command' in sys.modules, 'a module was cut off while it loaded'\n"
-        "sys.exit(code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "zsre-extract: interrupted before anything was written\n")
-
-
-def test_what_nobody_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(model: Path | None, device: str, threads: int | None) -> FakeEngine:
-        raise RuntimeError("a defect")
-
-    monkeypatch.setattr(job_spec, "load_engine", broken)
-    with pytest.raises(RuntimeError, match="a defect"):
-        _run()
-
-
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    code = (
-        "import sys; from zsre.runner import cli, job_spec; from tests.runner.fakes import FakeEngine; "
-        "job_spec.load_engine = lambda *_: FakeEngine(); "
-        "sys.exit(cli.main(['corpus.jsonl', '--relations', 'relations.yaml', '--show', '1000', '--quiet']))"
-    )
-    Path("corpus.jsonl").write_bytes(jsonl(RECORDS * 1000))
-    root = str(Path(__file__).parents[2])
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
-@pytest.mark.parametrize(
-    ("corpus", "streams", "code"),
-    [
-        ("corpus.jsonl", ">&-", 0),
-        ("corpus.jsonl", "<&- >&- 2>&-", 0),
-        ("-", "<&-", 3),
-        ("corpus.jsonl", "2>/dev/full", 0),
-        ("corpus.jsonl", "2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}", 0),
-        ("missing.jsonl", "2>/dev/full", 2),
-        ("corpus.jsonl", "--show 3 >/dev/full", 4),
-    ],
-)
-def test_standard_streams_that_are_closed_or_full_change_no_exit_code(corpus: str, streams: str, code: int) -> None:
-    command = (
-        "import sys; from zsre.runner import cli, job_spec; from tests.runner.fakes import FakeAnnotator, FakeEngine; "
-        "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
-        "sys.exit(cli.main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        ["bash", "-c", f'"$0" "$@" {streams}', sys.executable, "-c", command, corpus, "--relations", "relations.yaml"],
-        check=False,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
 
 
 def test_the_defaults_of_the_command_are_those_of_the_library() -> None:
