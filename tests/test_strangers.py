@@ -173,7 +173,7 @@ def test_operators_that_are_not_built_in(
     stranger = Stranger()
     stranger.domains[domain] = 1
     stranger.nodes[RELATIONS_ROLE][-1] = onnx.helper.make_node(
-        kind, ["vectors_mean"], ["vectors"], domain=domain, library="/tmp/evil.so", module="os", function="system"
+        kind, ["vectors_mean"], ["vectors"], domain=domain, library="/nowhere/evil.so", module="os", function="system"
     )
     error = refused(capfd, "--model", stranger.save(place / "model.onnx"))
     assert "model.relations.onnx: not a model that ONNX Runtime can read" in error
