@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from trials.corpora import sentences
 from trials.runs import TrialError, command, outcome, start
 
@@ -22,8 +25,9 @@ def _pyarrow(pattern: str) -> int:
 
 
 def _duckdb(pattern: str) -> int:
-    found = importlib.import_module("duckdb").sql(f"select count(*), max(score) from '{pattern}'").fetchone()
-    return int(found[0])
+    duckdb: Any = importlib.import_module("duckdb")
+    ((count, _),) = duckdb.sql(f"select count(*), max(score) from '{pattern}'").fetchall()
+    return int(count)
 
 
 def _polars(pattern: str) -> int:
@@ -48,6 +52,7 @@ def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
     missing = [name for name in _READERS if importlib.util.find_spec(name) is None]
     if missing:
         raise TrialError(f"what was written is read with them, too: pip install {' '.join(missing)}")
+    _check_readers(folder)
     corpus = sentences(folder, documents)
     output = folder / "out"
     began = time.monotonic()
@@ -75,6 +80,17 @@ def many(folder: Path, documents: int = 100_000) -> dict[str, Any]:
         "quarters": quarters,
         "read_by": {_version(name): read(f"{output}/part-*.parquet") for name, read in _READERS.items()},
     }
+
+
+def _check_readers(folder: Path) -> None:
+    """Raise TrialError if one of the readers can't read a file that is as simple as can be: now, not in the end."""
+    pattern = f"{folder}/part-*.parquet"
+    path = folder / "part-00000.parquet"
+    pq.write_table(pa.table({"score": [0.5, 0.25]}), path)
+    for name, read in _READERS.items():
+        if (rows := read(pattern)) != 2:
+            raise TrialError(f"{name} reads {rows} rows of a file with two")
+    path.unlink()
 
 
 def _memory(process: int) -> int:
