@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,13 @@ RELATIONS = {
     "singer": "{h} is a singer from {t} and sings .",
 }
 NAMES = "ada bo cleo dan eve finn gus hal ida jon kay lee mia avalon brent corin delta erith fulda gaunt hyth".split()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard_interrupts() -> None:
+    """Let commands that tests start hear of Ctrl-C, also where a shell started the tests in the background, deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
