@@ -39,7 +39,7 @@ NAMES = "ada bo cleo dan eve finn gus hal ida jon kay lee mia avalon brent corin
 
 @pytest.fixture(autouse=True, scope="session")
 def heard_interrupts() -> None:
-    """Let commands that tests start hear of Ctrl-C, also where a shell started the tests in the background, deaf to it."""
+    """Let commands that tests start hear of Ctrl-C, also where a shell started the tests in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
