@@ -1,9 +1,9 @@
-"""What the mean of wordings and the adapter are worth: ``python -m experiments.wordings`` writes results/wordings.md.
+"""What the adapter is worth: ``python -m experiments.wordings`` writes results/wordings.md.
 
-Only relation texts are looked at, no sentences. One file of wordings is left out, the others make what a model would
-learn to meet, the mean of each relation's phrasings, and fit the adapter. Then the wording that was left out is
-compared with the means: is its own relation's the nearest? Once for relations whose other wordings fitted the adapter,
-and once, in folds, for relations of which it has seen nothing.
+Only relation texts are looked at, no sentences. One file of wordings is left out, the others fit the adapter. Then the
+wording that was left out is compared with what the model learns to meet, the catalogue's: is its own relation's the
+nearest? Once for relations whose other wordings fitted the adapter, and once, in folds, for relations of which it has
+seen nothing.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.records import commit
 from zsre.relations.relation import Relation
-from zsre.trainer.config import read_configs
+from zsre.trainer.config import AdapterConfig, TextConfig, read_config
 from zsre.trainer.folds import deal_folds
 from zsre.trainer.relation_adapter import fit_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, without_ends
 from zsre.trainer.setup import load_texts
 
 ROOT: Final = Path(__file__).parents[1]
-CONFIGS: Final = (ROOT / "configs" / "shipped.yaml", ROOT / "configs" / "wordings.yaml")
+CONFIG: Final = ROOT / "configs" / "shipped.yaml"
 PAGE: Final = "wordings.md"
-LEFT_OUT: Final = ("wordings/train-1.yaml", "wordings/train-2.yaml")
-RIDGES: Final = (None, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+LEFT_OUT: Final = tuple(f"wordings/train-{number}.yaml" for number in (1, 2, 4, 5))
+SETTINGS: Final = (None, *(AdapterConfig(ridge, width) for width in (0.2, 0.4, 0.8) for ridge in (0.01, 0.03, 0.1)))
 FOLDS: Final = 5
 _SEED: Final = 13
 _SCALE: Final = np.float32(np.sqrt(3))
@@ -44,13 +45,13 @@ VARIANTS: Final[Mapping[str, Callable[[Relation], Relation]]] = {
 INTRODUCTION: Final = """\
 # Wordings
 
-What a second wording of a relation is taken for, by relation texts alone: `python -m experiments.wordings`, {date},
-commit {commit}, on the {count} relations of the catalogue. Each of {left_out}
-is left out in turn; a relation's target is the mean of its other phrasings (the sources of
-[configs/wordings.yaml](../configs/wordings.yaml)), in the first row the catalogue's alone. *Similarity* is that of the
-wording left out to its relation's target, *nearest* the share for which this target is nearer than that of any other
-relation, in percent. *Known*: the adapter was fitted to the relation's other phrasings. *Unknown*: it was fitted to
-other relations alone, in {folds} folds. *Without ends*: name and description only, neither terms nor types.
+What other wordings of a relation are taken for, by relation texts alone: `python -m experiments.wordings`, {date},
+commit {commit}, on the {count} relations of the catalogue. Of the sources of
+[configs/shipped.yaml](../configs/shipped.yaml), one file of wordings at a time is left out, and its wordings are
+compared with the catalogue's own. *Similarity* is that to the relation's own, *nearest* the share for which this is
+nearer than that of any other relation, in percent. *Known*: the adapter was fitted to the relation's other wordings.
+*Unknown*: it was fitted to other relations alone, in {folds} folds. *Without ends*: name and description only, neither
+terms nor types.
 """
 
 
@@ -66,7 +67,7 @@ def main() -> None:
     """Compare, and write the page."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
-    config = read_configs(CONFIGS)
+    config = read_config(CONFIG)
     encoder = RelationEncoder(config.relation_encoder_name)
     tables = []
     count = 0
@@ -77,49 +78,44 @@ def main() -> None:
         table = build_table(ids, [texts[own] for own in ids], encoder, config.model.alpha, torch.device("cpu"))
         logger.info("%s: %d relations", left_out, len(ids))
         count = len(ids)
-        # Of the sources, the first is the catalogue.
-        single = replace(table, phrasings=table.phrasings[:, :1])
-        tables += [f"## {left_out} left out\n", *rows(table, single, [wording[own] for own in ids], encoder), ""]
+        tables += [f"## {left_out} left out\n", *rows(table, config.texts, [wording[own] for own in ids], encoder), ""]
     page = ROOT / "results" / PAGE
-    introduction = INTRODUCTION.format(
-        date=datetime.now(UTC).date(), commit=commit(), count=count, left_out=" and ".join(LEFT_OUT), folds=FOLDS
-    )
+    introduction = INTRODUCTION.format(date=datetime.now(UTC).date(), commit=commit(), count=count, folds=FOLDS)
     page.write_text("\n".join([introduction, *tables]).rstrip() + "\n", encoding="utf-8")
     logger.info("%s", page)
 
 
 def rows(
-    table: RelationTable, single: RelationTable, wording: Sequence[Relation], encoder: RelationEncoder
+    table: RelationTable, texts: TextConfig, wording: Sequence[Relation], encoder: RelationEncoder
 ) -> Iterator[str]:
-    """Yield the lines of a table: for the phrasings of ``single`` as targets, and for the means over `RIDGES`."""
+    """Yield the lines of a table, one for each of `SETTINGS`."""
     cells = [f"{variant}, {kind}: {figure}" for kind in ("known", "unknown") for variant in VARIANTS
              for figure in ("similarity", "nearest")]  # fmt: skip
-    yield "| adapter | " + " | ".join(cells) + " |"
+    yield "| ridge, width | " + " | ".join(cells) + " |"
     yield "| --- |" + " --- |" * len(cells)
-    targets = table.mean().numpy()
+    targets = table.target(texts)
     # With all parts weighing the same, blocks are unit vectors scaled by one number.
     vectors = [encoder.blocks([vary(own) for own in wording], 1 / 3) * _SCALE for vary in VARIANTS.values()]
-    alone = known(single, vectors, single.mean().numpy(), None)
-    yield _row("none, the catalogue alone", [*alone, *alone])
-    for ridge in RIDGES:
-        found = [*known(table, vectors, targets, ridge), *unknown(table, vectors, targets, ridge)]
-        yield _row("none" if ridge is None else str(ridge), found)
+    for setting in SETTINGS:
+        found = [*known(table, vectors, targets, setting), *unknown(table, vectors, targets, setting)]
+        yield _row("no adapter" if setting is None else f"{setting.ridge}, {setting.width}", found)
 
 
 def known(
-    table: RelationTable, vectors: Sequence[NDArray[np.float32]], targets: NDArray[np.float32], ridge: float | None
+    table: RelationTable, vectors: Sequence[NDArray[np.float32]], targets: Tensor, setting: AdapterConfig | None
 ) -> list[Found]:
     """Compare wordings (R, 3, D) with an adapter that was fitted to the same relations."""
-    adapter = None if ridge is None else fit_adapter(table, ridge)
+    adapter = None if setting is None else fit_adapter(table, targets, setting)
     everything = np.arange(len(table.ids))
-    return [compare(each if adapter is None else adapter.adapted(each), everything, targets) for each in vectors]
+    adapted = [each if adapter is None else adapter.adapted(each) for each in vectors]
+    return [compare(each, everything, targets.numpy()) for each in adapted]
 
 
 def unknown(
-    table: RelationTable, vectors: Sequence[NDArray[np.float32]], targets: NDArray[np.float32], ridge: float | None
+    table: RelationTable, vectors: Sequence[NDArray[np.float32]], targets: Tensor, setting: AdapterConfig | None
 ) -> list[Found]:
     """Compare wordings with adapters that were fitted to none of the relations compared, nor to their equivalents."""
-    if ridge is None:
+    if setting is None:
         return known(table, vectors, targets, None)
     place = {own: index for index, own in enumerate(table.ids)}
     adapted = [np.empty_like(each) for each in vectors]
@@ -127,10 +123,10 @@ def unknown(
         own = np.asarray([place[relation] for relation in fold])
         others = np.setdiff1d(np.arange(len(table.ids)), own)
         rest = replace(table, ids=tuple(table.ids[index] for index in others), phrasings=table.phrasings[:, :, others])
-        adapter = fit_adapter(rest, ridge)
+        adapter = fit_adapter(rest, targets[others], setting)
         for whole, each in zip(adapted, vectors, strict=True):
             whole[own] = adapter.adapted(each[own])
-    return [compare(each, np.arange(len(table.ids)), targets) for each in adapted]
+    return [compare(each, np.arange(len(table.ids)), targets.numpy()) for each in adapted]
 
 
 def compare(vectors: NDArray[np.float32], own: NDArray[np.int64], targets: NDArray[np.float32]) -> Found:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from zsre.relations.contract import PARTS
+from zsre.relations.contract import ADAPTED, BLOCKS
 from zsre.relations.private_files import make_private, publish
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.relation_adapter import RelationAdapter
@@ -39,23 +39,27 @@ class SentenceGraph(nn.Module):
 
 
 class RelationGraph(nn.Module):
-    """The frozen relation encoder: mean pooling over tokens, normalised, (N, D), and what a run adapts them by."""
+    """The frozen relation encoder, mean pooling over tokens, normalised, (N, D), and what adapts relations, (R, 3, D).
+
+    The two meet in one graph, as they are of one model, but have nothing to do with each other in it.
+    """
 
     def __init__(self, encoder: nn.Module, adapter: RelationAdapter | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.adapter = adapter
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, parts: Tensor | None = None) -> Tensor:
-        """Return one vector for each text; ``parts`` (N,) says what the texts describe, for an adapter."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, blocks: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return one vector for each text, and with an adapter, ``blocks`` of such vectors adapted."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         weights = attention_mask.unsqueeze(-1).to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
         vectors = nn.functional.normalize(mean, dim=-1)
-        if self.adapter is None or parts is None:
+        if self.adapter is None or blocks is None:
             return vectors
-        adapted: Tensor = self.adapter(vectors, parts)
-        return adapted
+        return vectors, self.adapter(blocks)
 
 
 def export_sentences(model: SentenceModel) -> onnx.ModelProto:
@@ -77,17 +81,16 @@ def export_sentences(model: SentenceModel) -> onnx.ModelProto:
 
 
 def export_relations(encoder: nn.Module, adapter: RelationAdapter | None = None) -> onnx.ModelProto:
-    """Trace the relation encoder with texts and tokens dynamic; with an adapter, the graph has an input more."""
+    """Trace the relation encoder with texts and tokens dynamic; with an adapter, the graph takes and gives one more."""
     rows, tokens = Dim("rows"), Dim("tokens")
-    example = (
-        torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]]),
-        torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]),
-        torch.tensor([0, 2]),
-    )
-    shapes = ({0: rows, 1: tokens}, {0: rows, 1: tokens}, {0: rows})
-    inputs = (*RELATION_INPUTS, PARTS) if adapter else RELATION_INPUTS
-    count = len(inputs)
-    return _export(RelationGraph(encoder, adapter), example[:count], shapes[:count], inputs, RELATION_OUTPUTS)
+    shapes: tuple[dict[int, Dim], ...] = ({0: rows, 1: tokens}, {0: rows, 1: tokens})
+    example = (torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]))
+    graph = RelationGraph(encoder, adapter)
+    if adapter is None:
+        return _export(graph, example, shapes, RELATION_INPUTS, RELATION_OUTPUTS)
+    blocks = torch.zeros(2, 3, adapter.known_NE.shape[1] // 3)
+    inputs, outputs = (*RELATION_INPUTS, BLOCKS), (*RELATION_OUTPUTS, ADAPTED)
+    return _export(graph, (*example, blocks), (*shapes, {0: Dim("relations")}), inputs, outputs)
 
 
 def _export(

@@ -16,9 +16,9 @@ from zsre.relations.errors import ModelError
 from zsre.relations.problems import shorten
 from zsre.relations.tokens import PAIRINGS, TokenSettings
 
-CONTRACT_VERSION = 2
-#: Version 1 is the same without the input `PARTS`.
-READABLE_VERSIONS = (1, 2)
+CONTRACT_VERSION = 3
+#: Versions 1 and 2 are the same without `BLOCKS` and `ADAPTED`; what version 2 had instead, its graph's inputs show.
+READABLE_VERSIONS = (1, 2, 3)
 CONTRACT_KEY = "zsre.contract"
 TOKENIZER_KEY = "zsre.tokenizer"
 ROLE_KEY = "zsre.role"
@@ -26,9 +26,9 @@ ROLE_KEY = "zsre.role"
 MOST_COUNTED, MOST_ID = 2**16, 2**31
 #: The two files of a model: sentences with mentions and pairs to vectors, and texts to description vectors.
 SENTENCES_ROLE, RELATIONS_ROLE = "sentences", "relations"
-#: An input (N,) of the relations' graph in models that adapt relation vectors: what each text describes, 0 a head,
-#: 1 a tail, 2 the relation itself.
-PARTS = "parts"
+#: An input and an output (R, 3, D) of the relations' graph in models that adapt relation vectors: those of the texts of
+#: head, tail and relation, normalised, and what the model compares instead.
+BLOCKS, ADAPTED = "blocks", "adapted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def read_contract(metadata: Mapping[str, str], role: str, file: str) -> Contract
         raise ModelError(f"{file}: its contract cannot be read ({error}); export the model again") from error
     if version not in READABLE_VERSIONS:
         remedy = "update zsre" if version > CONTRACT_VERSION else "export the model again with this zsre"
-        known = " and ".join(str(each) for each in READABLE_VERSIONS)
+        known = f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
         raise ModelError(f"{file}: contract version {version}, but this zsre reads {known}: {remedy}")
     try:
         contract = _contract(fields)

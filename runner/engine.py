@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from zsre.relations.contract import PARTS, RELATIONS_ROLE, SENTENCES_ROLE, TOKENIZER_KEY, Contract, read_contract
+from zsre.relations.contract import (
+    ADAPTED,
+    BLOCKS,
+    RELATIONS_ROLE,
+    SENTENCES_ROLE,
+    TOKENIZER_KEY,
+    Contract,
+    read_contract,
+)
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
@@ -28,7 +36,7 @@ from zsre.relations.tokens import (
     token_rows,
 )
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
-from zsre.runner.graph import Graph
+from zsre.runner.graph import Feeds, Graph
 from zsre.runner.session import Device, choose_device, open_session, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
@@ -58,34 +66,31 @@ class RelationEngine:
         self.contract = contract
         self.device = relations.graph.device
         self._relations = relations.graph
-        self._adapts = PARTS in relations.graph.inputs
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
+        self._adapts = BLOCKS in relations.graph.inputs
 
     def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
         """Return the scaled blocks (R, 3, D) of relations: head, tail, context."""
         texts = [relation_texts(relation) for relation in relations]
-        flat = [
-            (part if self._adapts else 0, words)
-            for text in texts
-            for part, words in enumerate((text.head, text.tail, text.description))
-        ]
+        flat = [each for text in texts for each in (text.head, text.tail, text.description)]
         unique = list(dict.fromkeys(flat))
         vectors = dict(zip(unique, self._encode_texts(unique), strict=True))
         blocks = np.stack([vectors[text] for text in flat]).reshape(len(texts), 3, -1)
+        if self._adapts:
+            blocks = self._adapted(blocks)
         return scale_blocks(blocks[:, 0], blocks[:, 1], blocks[:, 2], self.contract.alpha)
 
-    def _encode_texts(self, texts: Sequence[tuple[int, str]]) -> NDArray[np.float32]:
+    def _encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts with others of the same length alone, never one alone: their vectors must not depend on others.
-
-        With each text comes what it describes (see `PARTS`).
 
         See `Engine._batches`; vectors that were kept meet relations in other files.
         """
-        encodings = encoded(self._relation_tokenizer, [text for _, text in texts])
+        encodings = encoded(self._relation_tokenizer, texts)
         dimension = self.contract.dimension
         vectors = np.empty((len(texts), dimension), dtype=np.float32)
+        nothing = {BLOCKS: np.empty((0, 3, dimension), dtype=np.float32)} if self._adapts else {}
 
         def length(index: int) -> int:
             return len(encodings[index].ids)
@@ -96,12 +101,20 @@ class RelationEngine:
                 chosen = alike[begin : begin + RELATION_BATCH]
                 batch = chosen if len(chosen) > 1 else chosen * 2
                 input_ids = np.asarray([encodings[index].ids for index in batch], dtype=np.int64).reshape(-1, width)
-                feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
-                if self._adapts:
-                    feeds[PARTS] = np.asarray([texts[index][0] for index in batch], dtype=np.int64)
-                shapes = {"vectors": (len(batch), dimension)}
-                vectors[batch] = self._relations.run(feeds, shapes)[0]
+                feeds: Feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids), **nothing}
+                vectors[batch] = self._relations.run(feeds, {"vectors": (len(batch), dimension)})[0]
         return vectors
+
+    def _adapted(self, blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the blocks (R, 3, D) that the model compares, given those of the texts; always as many at a time."""
+        token, adapted = np.ones((1, 1), dtype=np.int64), np.empty_like(blocks)
+        for begin in range(0, len(blocks), RELATION_BATCH):
+            batch = blocks[begin : begin + RELATION_BATCH]
+            full = np.resize(batch, (RELATION_BATCH, *batch.shape[1:]))
+            feeds = {"input_ids": np.zeros_like(token), "attention_mask": token, BLOCKS: full}
+            found = self._relations.run(feeds, {ADAPTED: full.shape})[0]
+            adapted[begin : begin + RELATION_BATCH] = found[: len(batch)]
+        return adapted
 
 
 class Engine(RelationEngine):
@@ -215,5 +228,5 @@ def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tu
     metadata = session_metadata(session)
     contract = read_contract(metadata, role, str(path))
     graph = Graph(session, str(path))
-    graph.check(*_SIGNATURES[role], optional=(PARTS,) if role == RELATIONS_ROLE else ())
+    graph.check(*_SIGNATURES[role], optional=((BLOCKS, ADAPTED),) if role == RELATIONS_ROLE else ())
     return Half(graph, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path))), contract

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from zsre.relations.errors import ModelError
 from zsre.runner.session import CUDA_PROVIDER, first_line
+
+#: Arrays by the names of a graph's inputs.
+Feeds = Mapping[str, NDArray[np.int64] | NDArray[np.float32]]
 
 
 class Graph:
@@ -30,19 +33,23 @@ class Graph:
         """Return the names of what it takes."""
         return frozenset(each.name for each in self._session.get_inputs())
 
-    def check(self, inputs: Collection[str], outputs: Collection[str], optional: Collection[str] = ()) -> None:
-        """Raise ModelError unless it takes these inputs, no others but ``optional`` ones, and gives these outputs."""
+    def check(
+        self, inputs: Collection[str], outputs: Collection[str], optional: Collection[tuple[str, str]] = ()
+    ) -> None:
+        """Raise ModelError unless it takes these inputs and no others, and gives these outputs.
+
+        ``optional`` are inputs that it may take if it gives the output that comes of each.
+        """
         given = {each.name for each in self._session.get_outputs()}
-        if self.inputs.difference(optional) != set(inputs) or not given.issuperset(outputs):
+        known = {taken for taken, made in optional if made in given}
+        if self.inputs.difference(known) != set(inputs) or not given.issuperset(outputs):
             taken = ", ".join(sorted(self.inputs)) or "nothing"
             raise ModelError(
                 f"{self.path}: takes {taken} and gives {', '.join(sorted(given))}, and should take "
                 f"{', '.join(sorted(inputs))} and give {', '.join(sorted(outputs))}; export the model again"
             )
 
-    def run(
-        self, feeds: Mapping[str, NDArray[np.int64]], shapes: Mapping[str, tuple[int, int]]
-    ) -> list[NDArray[np.float32]]:
+    def run(self, feeds: Feeds, shapes: Mapping[str, tuple[int, ...]]) -> list[NDArray[np.float32]]:
         """Run it once; return the outputs that ``shapes`` names, in the memory of the CPU.
 
         They are of these shapes, and all finite; raises ModelError for anything else that the model does.
@@ -59,7 +66,7 @@ class Graph:
                 raise ModelError(f"{self.path}: its output {name} holds what is no number; export the model again")
         return found
 
-    def _bound(self, feeds: Mapping[str, NDArray[np.int64]], outputs: list[str]) -> list[Any]:
+    def _bound(self, feeds: Mapping[str, NDArray[np.int64] | NDArray[np.float32]], outputs: Sequence[str]) -> list[Any]:
         where = self.device.lower()
         options = ort.RunOptions()
         # What goes wrong is in the exception; the log would also write names from the file to the terminal as they are.

@@ -156,7 +156,7 @@ def tiny_runs(
     @cache
     def run(pairing: str) -> Path:
         directory = tmp_path_factory.mktemp("runs") / pairing
-        texts = {"sources": [str(tiny_data / "relations.yaml")], "adapter": 0.1 if pairing == "shared" else None}
+        texts = {"sources": [str(tiny_data / "relations.yaml")], "adapter": {} if pairing == "shared" else None}
         config = tiny_config(name=pairing, model={"pairing": pairing}, texts=texts)
         start_run(directory, config)
         fit(prepare(config, torch.device("cpu")), directory, lambda status: None)

@@ -90,16 +90,29 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class AdapterConfig:
+    """How relation vectors of any wording are taken to where the model looks (`zsre.trainer.relation_adapter`).
+
+    The smaller ``ridge``, the closer the known wordings come; the smaller ``width``, the more alike others must be to
+    be taken along.
+    """
+
+    __pydantic_config__ = STRICT
+    ridge: PositiveFloat = 0.03
+    width: PositiveFloat = 0.4
+
+
+@dataclass(frozen=True)
 class TextConfig:
     """Where relation texts come from and how several phrasings are used.
 
     ``sources`` are relations files, ``wikidata`` or a published ``relations.json``; a relation takes a
-    phrasing from each source that has it. Training draws one at each step (``sample``), draws each end's and the
-    description's (``mix``), or uses their mean. So that nobody's wording is a surprise, ``drop_terms`` is the share of
-    draws in which ends go without their terms, half of them without types, too, and ``noise`` is the length of a random
-    vector that is added to each text's vector, which has the length 1. ``adapter`` is the ridge penalty of a map that
-    takes vectors of any wording closer to the mean of a relation's (`zsre.trainer.relation_adapter`); without it, there
-    is none.
+    phrasing from each source that has it, twice from one that is named twice. Training draws one at each step
+    (``sample``), draws each end's and the description's (``mix``), or uses their mean. So that nobody's wording is a
+    surprise, ``drop_terms`` is the share of draws in which ends go without their terms, half of them without types,
+    too, and ``noise`` is the length of a random vector that is added to each text's vector, which has the length 1.
+    ``adapter`` takes vectors of any wording to the first source's, or to the mean where that is what training uses;
+    without it, they stay as they are.
     """
 
     __pydantic_config__ = STRICT
@@ -107,7 +120,7 @@ class TextConfig:
     phrasings: Literal["sample", "mix", "mean"] = "mean"
     drop_terms: Share = 0.0
     noise: NonNegative = 0.0
-    adapter: PositiveFloat | None = None
+    adapter: AdapterConfig | None = None
 
 
 @dataclass(frozen=True)

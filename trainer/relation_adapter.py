@@ -1,10 +1,11 @@
 """What relation vectors go through before they are compared, so that people may word relations as they like.
 
 Not in the paper, which knows one wording of each relation: the model learns to meet the vectors of that one, and those
-of another wording lie elsewhere. What tells wordings apart, a question from a definition, "X was born in Y" from
-"place of birth", is much the same for every relation, so a linear map takes it out, also for relations never seen.
+of another wording lie elsewhere. For the seen relations, it is known where each of many wordings lies, and where it
+should: kernel ridge regression learns the way there. A wording that resembles known ones, in what is meant or in how
+it is put, goes where those went; one that resembles none stays where it is.
 
-Shape suffixes: N texts, D width, E three times D; the axis of 3 is head, tail, description.
+Shape suffixes: R relations, N known wordings, D width, E three times D; the axis of 3 is head, tail, description.
 """
 
 from __future__ import annotations
@@ -22,55 +23,60 @@ from torch.nn import functional as F
 
 from zsre.relations.errors import ModelError
 from zsre.trainer.checkpoint import save_tensors
+from zsre.trainer.config import AdapterConfig
 from zsre.trainer.relation_table import RelationTable
 
 ADAPTER: Final = "adapter.safetensors"
-_MAPS: Final = "maps"
+#: Vectors that differ by less are those of the same words.
+_SAME: Final = 1e-4
 
 
 class RelationAdapter(nn.Module):
-    """v ↦ v + v·W, normalised, with a W for texts of heads, of tails, and of descriptions."""
+    """v ↦ v + Σ k(v, known)·move, each part normalised, with k = exp((s − 1) / width) and s the mean of three cosines.
 
-    maps_DE: Tensor
+    ``known_NE`` are wordings, ``moves_NE`` what each adds where it is met.
+    """
 
-    def __init__(self, maps_3DD: Tensor) -> None:
+    known_NE: Tensor
+    moves_NE: Tensor
+    width: Tensor
+
+    def __init__(self, known_NE: Tensor, moves_NE: Tensor, width: float | Tensor) -> None:
         super().__init__()
-        self.register_buffer("maps_DE", torch.cat(tuple(maps_3DD), dim=1).contiguous())
+        self.register_buffer("known_NE", known_NE.contiguous())
+        self.register_buffer("moves_NE", moves_NE.contiguous())
+        self.register_buffer("width", torch.as_tensor(width, dtype=torch.float32))
 
-    def forward(self, vectors_ND: Tensor, parts_N: Tensor) -> Tensor:
-        """Return (N, D) of normalised vectors; ``parts_N`` is 0 for the text of a head, 1 of a tail, 2 of neither."""
-        added_N3D = (vectors_ND @ self.maps_DE).reshape(-1, 3, vectors_ND.shape[1])
-        own_N1D = added_N3D.gather(1, parts_N[:, None, None].expand(-1, 1, vectors_ND.shape[1]))
-        return F.normalize(vectors_ND + own_N1D[:, 0], dim=-1)
+    def forward(self, blocks_R3D: Tensor) -> Tensor:
+        """Return (R, 3, D) of normalised vectors, given normalised ones."""
+        flat_RE = blocks_R3D.flatten(1)
+        moved_RE = flat_RE + _kernel(flat_RE, self.known_NE, self.width) @ self.moves_NE
+        return F.normalize(moved_RE.reshape(blocks_R3D.shape), dim=-1)
 
     @torch.inference_mode()
     def adapted(self, blocks_R3D: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (R, 3, D) of normalised blocks."""
-        relations, parts, width = blocks_R3D.shape
-        vectors = torch.from_numpy(blocks_R3D.reshape(-1, width))
-        found: NDArray[np.float32] = self(vectors, torch.arange(parts).repeat(relations)).numpy()
-        return found.reshape(blocks_R3D.shape)
+        found: NDArray[np.float32] = self(torch.from_numpy(blocks_R3D)).numpy()
+        return found
 
 
-def fit_adapter(table: RelationTable, ridge: float) -> RelationAdapter:
-    """Fit the maps by ridge regression, from each phrasing of a relation, with and without its ends, to their mean.
+def fit_adapter(table: RelationTable, targets_R3D: Tensor, config: AdapterConfig) -> RelationAdapter:
+    """Fit the moves by kernel ridge regression, from each phrasing of a relation to where the model looks for it.
 
-    The penalty on W is ``ridge`` for each phrasing. The smaller it is, the closer the seen relations' phrasings come to
-    their mean; the larger, the closer everything stays to where it was.
+    Phrasings count with all that ``table`` holds of their ends: in full, by types alone, and not at all. One that comes
+    several times, as that of a source which is named several times, counts as often.
     """
     given = F.normalize(table.phrasings.double().cpu(), dim=-1)
-    wanted = F.normalize(table.mean().double().cpu(), dim=-1).expand_as(given)
-    maps = []
-    for part in range(given.shape[-2]):
-        x_ND, y_ND = (each[..., part, :].flatten(0, -2) for each in (given, wanted))
-        penalty_DD = ridge * len(x_ND) * torch.eye(x_ND.shape[1], dtype=x_ND.dtype)
-        maps.append(torch.linalg.solve(x_ND.T @ x_ND + penalty_DD, x_ND.T @ (y_ND - x_ND)))
-    return RelationAdapter(torch.stack(maps).float())
+    wanted = F.normalize(targets_R3D.double().cpu(), dim=-1).expand_as(given)
+    known_NE, moves_NE, counts_N = _merged(given.flatten(0, 2).flatten(1), (wanted - given).flatten(0, 2).flatten(1))
+    kernel_NN = _kernel(known_NE, known_NE, torch.tensor(config.width, dtype=torch.float64))
+    solved_NE = torch.linalg.solve(kernel_NN + torch.diag(config.ridge / counts_N), moves_NE)
+    return RelationAdapter(known_NE.float(), solved_NE.float(), config.width)
 
 
 def write_adapter(adapter: RelationAdapter, directory: Path) -> None:
-    """Write the maps into a run directory."""
-    save_tensors(directory / ADAPTER, {_MAPS: adapter.maps_DE})
+    """Write it into a run directory."""
+    save_tensors(directory / ADAPTER, adapter.state_dict())
 
 
 def read_adapter(directory: Path) -> RelationAdapter:
@@ -79,7 +85,20 @@ def read_adapter(directory: Path) -> RelationAdapter:
     if not path.is_file():
         raise ModelError(f"{directory}: {ADAPTER} missing; a run is its whole folder, so copy all of it")
     try:
-        maps_DE = load_file(str(path))[_MAPS]
-        return RelationAdapter(torch.stack(maps_DE.chunk(3, dim=1)))
-    except (SafetensorError, KeyError, RuntimeError) as error:
+        return RelationAdapter(**load_file(str(path)))
+    except (SafetensorError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy it again, or train again") from error
+
+
+def _kernel(one_RE: Tensor, other_NE: Tensor, width: Tensor) -> Tensor:
+    """Return (R, N): 1 for what is worded alike, less the less alike."""
+    return torch.exp((one_RE @ other_NE.T / 3 - 1) / width)
+
+
+def _merged(known_NE: Tensor, moves_NE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each wording once, with the mean of its moves and how often it was there."""
+    _, place_N, counts = torch.unique((known_NE / _SAME).round(), dim=0, return_inverse=True, return_counts=True)
+    merged = known_NE.new_zeros(2, len(counts), known_NE.shape[1])
+    merged.index_add_(1, place_N, torch.stack([known_NE, moves_NE]))
+    known_NE, moves_NE = merged / counts[:, None]
+    return known_NE, moves_NE, counts.to(known_NE.dtype)

@@ -112,6 +112,10 @@ class RelationTable:
         """Return the mean over phrasings, blocks rescaled to their length, (R, 3, D)."""
         return _mean_blocks(self.phrasings[0])
 
+    def target(self, texts: TextConfig) -> Tensor:
+        """Return where a model that trains as ``texts`` says looks for each relation, (R, 3, D)."""
+        return self.mean() if texts.phrasings == "mean" else self.phrasings[0, 0]
+
     def sample(self, texts: TextConfig) -> Tensor:
         """Draw texts for each relation, as ``texts`` says, (R, 3, D)."""
         _, versions, relations = self.phrasings.shape[:3]

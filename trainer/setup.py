@@ -116,7 +116,9 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     table = build_table(
         pairs.relations, [texts[relation] for relation in pairs.relations], relation_encoder, config.model.alpha, device
     )
-    adapter = None if config.texts.adapter is None else fit_adapter(table, config.texts.adapter)
+    adapter = (
+        None if config.texts.adapter is None else fit_adapter(table, table.target(config.texts), config.texts.adapter)
+    )
     relation_encoder.adapter = adapter
     validation = None
     if validation_ids:

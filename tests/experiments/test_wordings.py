@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from experiments import wordings
-from experiments.wordings import RIDGES, compare, rows, unknown
+from experiments.wordings import SETTINGS, compare, rows, unknown
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import block_scales
+from zsre.trainer.config import AdapterConfig, TextConfig
 from zsre.trainer.relation_adapter import RelationAdapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table
 
@@ -41,25 +43,23 @@ def test_an_adapter_has_not_seen_the_relations_that_it_is_unknown_to(
 ) -> None:
     table, fitted = _table(encoder), []
 
-    def watched(rest: RelationTable, ridge: float) -> RelationAdapter:
+    def watched(rest: RelationTable, targets: Tensor, setting: AdapterConfig) -> RelationAdapter:
         fitted.append(set(rest.ids))
-        assert rest.phrasings.shape[2] == len(rest.ids)
-        return RelationAdapter(torch.zeros(3, encoder.width, encoder.width))
+        assert rest.phrasings.shape[2] == len(targets) == len(rest.ids)
+        return RelationAdapter(torch.zeros(1, 3 * encoder.width), torch.zeros(1, 3 * encoder.width), setting.width)
 
     monkeypatch.setattr(wordings, "fit_adapter", watched)
-    unknown(table, [np.ones((len(RELATIONS), 3, encoder.width), dtype=np.float32)], table.mean().numpy(), 0.1)
+    given = np.ones((len(RELATIONS), 3, encoder.width), dtype=np.float32)
+    unknown(table, [given], table.mean(), AdapterConfig())
     left_out = [set(table.ids) - each for each in fitted]
     assert len(fitted) == wordings.FOLDS
     assert sorted(own for fold in left_out for own in fold) == sorted(table.ids)
 
 
-def test_the_table_has_a_line_for_each_penalty(encoder: RelationEncoder) -> None:
+def test_the_table_has_a_line_for_each_setting(encoder: RelationEncoder) -> None:
     table = _table(encoder)
-    header, _, *lines = rows(table, RelationTable(table.ids, table.phrasings[:, :1]), RELATIONS, encoder)
-    assert header.count("|") == lines[0].count("|")
-    assert [line.split(" | ")[0] for line in lines] == [
-        "| none, the catalogue alone",
-        *("| none" if ridge is None else f"| {ridge}" for ridge in RIDGES),
-    ]
+    header, _, *lines = rows(table, TextConfig(phrasings="mix"), RELATIONS, encoder)
+    assert {line.count("|") for line in lines} == {header.count("|")}
+    assert len(lines) == len(SETTINGS)
     # The very phrasing that is the target, with no ends that could be missing.
-    assert lines[0].split(" | ")[1:3] == ["1.000", "100.0"]
+    assert lines[0].split(" | ")[:3] == ["| no adapter", "1.000", "100.0"]

@@ -9,7 +9,7 @@ import pytest
 from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_difference
 from zsre.exporter.graph import RELATION_INPUTS, RELATION_OUTPUTS, SENTENCE_INPUTS, SENTENCE_OUTPUTS, save_model
 from zsre.relations.catalogue import load_relations
-from zsre.relations.contract import PARTS
+from zsre.relations.contract import ADAPTED, BLOCKS
 from zsre.relations.relation import RelationSet
 from zsre.relations.tokens import EncoderInputs
 
@@ -55,13 +55,16 @@ def test_relation_vectors_are_those_of_the_relation_encoder(either: ExportedRun)
 
 def test_inputs_and_outputs_are_named_and_sized_as_the_runner_expects(either: ExportedRun) -> None:
     sentences, relations = onnx.load(either.exported.model), onnx.load(either.exported.relations)
+    adapts = either.run.adapter is not None
     for model, inputs, outputs in (
         (sentences, SENTENCE_INPUTS, SENTENCE_OUTPUTS),
-        (relations, (*RELATION_INPUTS, PARTS) if either.run.adapter else RELATION_INPUTS, RELATION_OUTPUTS),
+        (relations, RELATION_INPUTS + (BLOCKS,) * adapts, RELATION_OUTPUTS + (ADAPTED,) * adapts),
     ):
         assert tuple(value.name for value in model.graph.input) == inputs
         assert tuple(value.name for value in model.graph.output) == outputs
-        assert {value.type.tensor_type.elem_type for value in model.graph.input} == {onnx.TensorProto.INT64}
+        numbers = {BLOCKS: onnx.TensorProto.FLOAT}
+        for value in model.graph.input:
+            assert value.type.tensor_type.elem_type == numbers.get(value.name, onnx.TensorProto.INT64)
         assert {value.type.tensor_type.elem_type for value in model.graph.output} == {onnx.TensorProto.FLOAT}
     sizes = {
         value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]

@@ -231,16 +231,16 @@ def test_special_tokens_in_a_description_are_ordinary_text(engine: Engine) -> No
 def test_a_text_is_encoded_once_however_many_relations_share_it(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded: list[tuple[int, str]] = []
+    encoded: list[str] = []
     encode = engine._encode_texts
 
-    def watched(texts: Sequence[tuple[int, str]]) -> NDArray[np.float32]:
+    def watched(texts: Sequence[str]) -> NDArray[np.float32]:
         encoded.extend(texts)
         return encode(texts)
 
     monkeypatch.setattr(engine, "_encode_texts", watched)
     vectors = engine.relation_vectors(FEW)
-    assert len(encoded) == 4, "two descriptions, and one text for untyped heads, and for untyped tails"
+    assert len(encoded) == 3, "two descriptions, and one text for ends without types"
     assert vectors[0, 0] == pytest.approx(vectors[1, 0])
 
 

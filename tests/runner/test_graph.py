@@ -88,8 +88,10 @@ def test_what_a_model_does_wrong_is_told(tiny_model: Path) -> None:
 def test_a_graph_of_other_inputs_or_outputs_is_refused(tiny_model: Path) -> None:
     graph = Graph(open_session(tiny_model, CPU, 1), "model.onnx")
     graph.check(FEEDS, OUTPUTS)
-    graph.check(FEEDS.keys() - {"pairs"}, OUTPUTS, optional=("pairs",))
+    graph.check(FEEDS.keys() - {"pairs"}, OUTPUTS, optional=[("pairs", "context_vectors")])
     with pytest.raises(ModelError, match=r"model.onnx: takes attention_mask, .* and should take attention_mask"):
         graph.check(FEEDS.keys() - {"pairs"}, OUTPUTS)
+    with pytest.raises(ModelError, match="takes attention_mask"):
+        graph.check(FEEDS.keys() - {"pairs"}, OUTPUTS, optional=[("pairs", "what comes of them")])
     with pytest.raises(ModelError, match="and give vectors"):
         graph.check(FEEDS, ["vectors"])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from sklearn.kernel_ridge import KernelRidge
 
 from zsre.relations.errors import ModelError
 from zsre.trainer.checkpoint import CONFIG
+from zsre.trainer.config import AdapterConfig, TextConfig
 from zsre.trainer.relation_adapter import ADAPTER, RelationAdapter, fit_adapter, read_adapter, write_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable
 from zsre.trainer.setup import load_run, load_texts
@@ -30,37 +31,42 @@ def _table(kinds: int = 2, versions: int = 3, relations: int = 5, seed: int = 0)
     return RelationTable(tuple("abcde"[:relations]), torch.from_numpy(_unit(blocks) * 0.6).float())
 
 
-def _adapted(adapter: RelationAdapter, blocks: Tensor) -> NDArray[np.float64]:
-    return adapter.adapted(blocks.flatten(0, -3).numpy()).astype(np.float64)
+def _given(table: RelationTable) -> NDArray[np.float32]:
+    """Return what is known, (N, 3, D), normalised."""
+    return _unit(table.phrasings.double().numpy()).reshape(-1, 3, WIDTH).astype(np.float32)
 
 
-def test_the_maps_are_those_of_ridge_regression_on_the_mean_phrasing() -> None:
-    table, ridge = _table(), 0.1
-    given = _unit(table.phrasings.double().numpy()).reshape(-1, 3, WIDTH)
-    mean = _unit(table.mean().double().numpy())
-    wanted = np.broadcast_to(mean, table.phrasings.shape).reshape(-1, 3, WIDTH)
-
-    adapted = _adapted(fit_adapter(table, ridge), table.phrasings)
-
-    for part in range(3):
-        x, y = given[:, part], wanted[:, part]
-        # The penalty as so many more rows that ask for nothing.
-        rows = np.concatenate([x, np.sqrt(ridge * len(x)) * np.eye(WIDTH)])
-        weights = np.linalg.lstsq(rows, np.concatenate([y - x, np.zeros((WIDTH, WIDTH))]), rcond=None)[0]
-        np.testing.assert_allclose(adapted[:, part], _unit(x + x @ weights), atol=1e-5)
+def _closeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float((one * other).sum(-1).mean())
 
 
-def test_phrasings_come_closer_to_their_mean_and_a_large_penalty_leaves_them_where_they_are() -> None:
+def test_the_moves_are_those_of_kernel_ridge_regression() -> None:
+    table, config = _table(), AdapterConfig(ridge=0.1, width=0.5)
+    targets = table.phrasings[0, 0]
+    given = _given(table).reshape(-1, 3 * WIDTH)
+    wanted = np.broadcast_to(_unit(targets.double().numpy()), table.phrasings.shape).reshape(-1, 3 * WIDTH)
+    other = _given(_table(seed=1)).reshape(-1, 3 * WIDTH)
+    expected = other.copy()
+    regression = KernelRidge(alpha=0.1, kernel="rbf", gamma=1 / (3 * 2 * 0.5))  # |u − v|² is 2 − 2·cos of each part
+    expected += regression.fit(given, wanted - given).predict(other)
+
+    adapted = fit_adapter(table, targets, config).adapted(other.reshape(-1, 3, WIDTH))
+
+    np.testing.assert_allclose(adapted, _unit(expected.reshape(-1, 3, WIDTH)), atol=1e-5)
+
+
+def test_known_wordings_come_close_to_their_target_and_a_large_penalty_leaves_them_where_they_are() -> None:
     table = _table()
-    mean = _unit(table.mean().double().numpy())
+    targets = table.phrasings[0, 0]
+    given, wanted = _given(table), _unit(targets.double().numpy()).astype(np.float32)
 
-    def closeness(ridge: float) -> float:
-        adapted = _adapted(fit_adapter(table, ridge), table.phrasings).reshape(*table.phrasings.shape)
-        return float((adapted * mean).sum(-1).mean())
+    def reached(ridge: float) -> float:
+        adapted = fit_adapter(table, targets, AdapterConfig(ridge=ridge)).adapted(given)
+        return _closeness(adapted.reshape(table.phrasings.shape), wanted)
 
-    plain = float((_unit(table.phrasings.double().numpy()) * mean).sum(-1).mean())
-    assert closeness(1e-6) > closeness(0.3) > plain + 1e-3
-    assert closeness(1e6) == pytest.approx(plain, abs=1e-5)
+    plain = _closeness(given.reshape(table.phrasings.shape), wanted)
+    assert reached(1e-4) > 0.99 > reached(0.3) > plain + 1e-3
+    assert reached(1e6) == pytest.approx(plain, abs=1e-5)
 
 
 def test_what_sets_wordings_apart_is_taken_out_for_relations_that_were_not_seen() -> None:
@@ -68,31 +74,42 @@ def test_what_sets_wordings_apart_is_taken_out_for_relations_that_were_not_seen(
     meaning, style = _unit(chance.normal(size=(40, 3, WIDTH))), 0.8 * _unit(chance.normal(size=(3, WIDTH)))
     blocks = _unit(np.stack([meaning, meaning + style])[None])
     table = RelationTable(tuple(map(str, range(30))), torch.from_numpy(blocks[:, :, :30]).float())
-    adapter = fit_adapter(table, 1e-3)
-
-    def agreement(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-        return float((one * other).sum(-1).mean())
-
-    unseen = blocks[0, :, 30:]
-    adapted = [_adapted(adapter, torch.from_numpy(each).float()) for each in unseen]
-    assert agreement(*adapted) > agreement(*unseen) + 0.05
+    adapter = fit_adapter(table, table.phrasings[0, 0], AdapterConfig(width=1.0))
+    plain, styled = blocks[0, :, 30:].astype(np.float32)
+    assert _closeness(plain, adapter.adapted(styled)) > _closeness(plain, styled) + 0.05
 
 
-def test_each_part_has_a_map_of_its_own_and_rows_do_not_depend_on_others() -> None:
-    maps = torch.zeros(3, WIDTH, WIDTH)
-    maps[1, 0, 1] = 1.0
-    adapter, first = RelationAdapter(maps), torch.eye(WIDTH)[:1]
-    for part, expected in enumerate(([1, 0], [2**-0.5, 2**-0.5], [1, 0])):
-        alone = adapter(first, torch.tensor([part]))
-        among = adapter(torch.cat([torch.eye(WIDTH)[3:5], first]), torch.tensor([1, 0, part]))
-        assert alone[0, :2].tolist() == pytest.approx(expected)
-        torch.testing.assert_close(among[2], alone[0])
+def test_what_resembles_nothing_known_stays_where_it_is() -> None:
+    table = _table()
+    adapter = fit_adapter(table, table.phrasings[0, 0], AdapterConfig(width=0.02))
+    far = -_given(table)[:1]
+    np.testing.assert_allclose(adapter.adapted(far), far, atol=1e-6)
+
+
+def test_a_wording_that_comes_several_times_counts_as_often() -> None:
+    table, config = _table(kinds=1, versions=2), AdapterConfig(ridge=0.5)
+    targets = table.phrasings[0, 0]
+    twice = replace(table, phrasings=table.phrasings[:, [0, 1, 1]])
+    once, often = fit_adapter(table, targets, config), fit_adapter(twice, targets, config)
+    assert once.known_NE.shape == often.known_NE.shape
+    other = _given(replace(table, phrasings=table.phrasings[:, 1:]))
+    wanted = _unit(targets.double().numpy()).astype(np.float32)
+    assert _closeness(often.adapted(other), wanted) > _closeness(once.adapted(other), wanted) + 1e-3
+
+
+def test_the_target_is_what_training_meets() -> None:
+    table = _table()
+    torch.testing.assert_close(table.target(TextConfig(phrasings="mean")), table.mean())
+    for drawn in ("sample", "mix"):
+        torch.testing.assert_close(table.target(TextConfig(phrasings=drawn)), table.phrasings[0, 0])
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    adapter = fit_adapter(_table(), 0.1)
+    table = _table()
+    adapter = fit_adapter(table, table.mean(), AdapterConfig(width=0.7))
     write_adapter(adapter, tmp_path)
-    torch.testing.assert_close(read_adapter(tmp_path).maps_DE, adapter.maps_DE, rtol=0, atol=0)
+    given = _given(table)
+    np.testing.assert_array_equal(read_adapter(tmp_path).adapted(given), adapter.adapted(given))
 
 
 def test_a_run_keeps_its_adapter_and_encodes_relations_with_it(tiny_runs: Callable[[str], Path]) -> None:
@@ -130,6 +147,6 @@ def test_the_fingerprint_of_an_export_covers_it(tiny_runs: Callable[[str], Path]
     run = load_run(tiny_runs("shared"))
     encoder = run.relation_encoder()
     assert run.adapter is not None
-    moved = RelationAdapter(torch.stack((run.adapter.maps_DE * 1.01).chunk(3, dim=1)))
-    other = replace(run, adapter=moved)
+    known, moves, width = run.adapter.known_NE, run.adapter.moves_NE, run.adapter.width
+    other = replace(run, adapter=RelationAdapter(known, moves, width * 1.01))
     assert run_contract(run, encoder, "fp32").fingerprint != run_contract(other, encoder, "fp32").fingerprint
