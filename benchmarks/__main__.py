@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
 
 def make(places: Places) -> int:
     """Make the corpora, and print what they hold."""
-    metadata = session_metadata(open_session(shipped_model(), choose_device("cpu"), 1))
+    metadata = session_metadata(open_session(shipped_model(), choose_device("cpu")))
     tokenizer = prepare_tokenizer(Tokenizer.from_str(metadata[TOKENIZER_KEY]))
     data = Path(os.environ.get("ZSRE_DATA", "data"))
     files = make_corpora(data, places.data, lambda text: len(tokenizer.encode(text).ids), Sizes())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +38,15 @@ from zsre.relations.tokens import (
 )
 from zsre.relations.vectors import PairSentence, PairVectors, scale_blocks
 from zsre.runner.graph import Feeds, Graph
-from zsre.runner.session import Device, choose_device, open_session, session_metadata
+from zsre.runner.session import Device, choose_device, open_session, processors, session_metadata
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
-CPU_TOKENS, CUDA_TOKENS = 2048, 8192
-#: Rows are padded to a multiple of this, which keeps the number of distinct shapes small.
-LENGTH_STEP = 4
+CPU_TOKENS, CUDA_TOKENS = 512, 8192
+#: Rows are padded to a multiple of this. A GPU wants few distinct shapes; a CPU has nothing of padding but work.
+CPU_STEP, CUDA_STEP = 1, 4
 RELATION_BATCH = 64
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 #: By its role, what a file takes and gives.
 _SIGNATURES: Final = {
     SENTENCES_ROLE: (EncoderInputs.__slots__, ("mention_vectors", "context_vectors")),
@@ -59,13 +62,29 @@ class Half:
     tokenizer: Tokenizer
 
 
+class Workers:
+    """Threads that each work on a batch of their own.
+
+    On a CPU that is faster than many threads for one batch, which would have to wait for each other after each of its
+    hundred products, and no result depends on how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="zsre-encode")
+
+    def map(self, work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
+        """Yield what each item gives, in their order; raise what the first that fails raises."""
+        return self._pool.map(work, items)
+
+
 class RelationEngine:
     """The relation half of a model; use `load_relation_engine` to make one."""
 
-    def __init__(self, contract: Contract, relations: Half) -> None:
+    def __init__(self, contract: Contract, relations: Half, workers: Workers) -> None:
         self.contract = contract
         self.device = relations.graph.device
         self._relations = relations.graph
+        self._workers = workers
         # Keeps the truncation that it was exported with: a description may be longer than the encoder reads.
         self._relation_tokenizer = relations.tokenizer
         self._relation_tokenizer.encode_special_tokens = True
@@ -95,14 +114,19 @@ class RelationEngine:
         def length(index: int) -> int:
             return len(encodings[index].ids)
 
-        for width, group in groupby(sorted(range(len(texts)), key=length), key=length):
+        def encode(batch: list[int]) -> None:
+            input_ids = np.asarray([encodings[index].ids for index in batch], dtype=np.int64)
+            feeds: Feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids), **nothing}
+            vectors[batch] = self._relations.run(feeds, {"vectors": (len(batch), dimension)})[0]
+
+        batches = []
+        for _, group in groupby(sorted(range(len(texts)), key=length), key=length):
             alike = list(group)
             for begin in range(0, len(alike), RELATION_BATCH):
                 chosen = alike[begin : begin + RELATION_BATCH]
-                batch = chosen if len(chosen) > 1 else chosen * 2
-                input_ids = np.asarray([encodings[index].ids for index in batch], dtype=np.int64).reshape(-1, width)
-                feeds: Feeds = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids), **nothing}
-                vectors[batch] = self._relations.run(feeds, {"vectors": (len(batch), dimension)})[0]
+                batches.append(chosen if len(chosen) > 1 else chosen * 2)
+        for _ in self._workers.map(encode, batches):
+            pass
         return vectors
 
     def _adapted(self, blocks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,30 +144,31 @@ class RelationEngine:
 class Engine(RelationEngine):
     """A pair of exported files, ready to encode; use `load_engine` to make one."""
 
-    def __init__(self, contract: Contract, sentences: Half, relations: Half) -> None:
-        super().__init__(contract, relations)
+    def __init__(self, contract: Contract, sentences: Half, relations: Half, workers: Workers) -> None:
+        super().__init__(contract, relations, workers)
         self.device = sentences.graph.device
         self._sentences = sentences.graph
         self._tokenizer = prepare_tokenizer(sentences.tokenizer)
-        self._batch_tokens = CUDA_TOKENS if self.device == "CUDA" else CPU_TOKENS
+        on_gpu = self.device == "CUDA"
+        self._batch_tokens, self._step = (CUDA_TOKENS, CUDA_STEP) if on_gpu else (CPU_TOKENS, CPU_STEP)
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
-        settings = self.contract.tokens
-        found = token_rows(sentences, self._tokenizer, settings)
+        found = token_rows(sentences, self._tokenizer, self.contract.tokens)
         width = self.contract.dimension
         mentions = [np.empty((0, width), dtype=np.float16)]
         contexts = [np.empty((0, width), dtype=np.float16)]
         pairs = [np.empty((0, 2), dtype=np.int64)]
         positions: list[int] = []
         base = 0
-        for rows in self._batches(found.rows):
-            inputs = encoder_inputs(rows, settings.pad_id, LENGTH_STEP, settings.max_tokens)
-            mention_vectors, context_vectors = self.run_graph(inputs)
-            mentions.append(mention_vectors.astype(np.float16))
-            contexts.append(context_vectors.astype(np.float16))
-            pairs.append(inputs.pairs + base)
-            base += len(inputs.mentions)
+        batches = list(self._batches(found.rows))
+        for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(
+            batches, self._workers.map(self._encode_rows, batches), strict=True
+        ):
+            mentions.append(batch_mentions)
+            contexts.append(batch_contexts)
+            pairs.append(batch_pairs + base)
+            base += len(batch_mentions)
             positions.extend(position for row in rows for position in row.pair_positions)
         kept = np.asarray(positions, dtype=np.int64)
         ascending = np.argsort(kept, kind="stable")
@@ -156,6 +181,15 @@ class Engine(RelationEngine):
             no_tokens=found.no_tokens,
             cut_sentences=found.cut_sentences,
         )
+
+    def _encode_rows(
+        self, rows: Sequence[TokenRow]
+    ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int64]]:
+        """Return mention vectors (M, D), context vectors (P, D) and the rows of mentions that are pairs (P, 2)."""
+        settings = self.contract.tokens
+        inputs = encoder_inputs(rows, settings.pad_id, self._step, settings.max_tokens)
+        mentions, contexts = self.run_graph(inputs)
+        return mentions.astype(np.float16), contexts.astype(np.float16), inputs.pairs
 
     def run_graph(self, inputs: EncoderInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the sentence graph once: mention vectors (M, D) and context vectors (P, D) in full precision."""
@@ -174,7 +208,7 @@ class Engine(RelationEngine):
         settings = self.contract.tokens
 
         def width(row: TokenRow) -> int:
-            return padded_width(len(row.ids), LENGTH_STEP, settings.max_tokens)
+            return padded_width(len(row.ids), self._step, settings.max_tokens)
 
         for padded, group in groupby(sorted(rows, key=width), key=width):
             most = max(2, self._batch_tokens // padded)
@@ -192,25 +226,31 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     """
     path = model or shipped_model()
     chosen = choose_device(device)
-    sentences, contract = _open_half(path, SENTENCES_ROLE, chosen, threads)
-    relations, other = _open_relations(path, chosen, threads)
+    sentences, contract = _open_half(path, SENTENCES_ROLE, chosen)
+    relations, other = _open_relations(path, chosen)
     if other.fingerprint != contract.fingerprint:
         beside = relations_path(path)
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    return Engine(contract, sentences, relations)
+    return Engine(contract, sentences, relations, _workers(chosen, threads))
 
 
 def load_relation_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> RelationEngine:
     """Open the relation half of an exported model alone, with the same errors as `load_engine`."""
-    relations, contract = _open_relations(model or shipped_model(), choose_device(device), threads)
-    return RelationEngine(contract, relations)
+    chosen = choose_device(device)
+    relations, contract = _open_relations(model or shipped_model(), chosen)
+    return RelationEngine(contract, relations, _workers(chosen, threads))
 
 
-def _open_relations(model: Path, device: Device, threads: int | None) -> tuple[Half, Contract]:
+def _workers(device: Device, threads: int | None) -> Workers:
+    """Return a thread for each processor; to a GPU, one batch after another goes."""
+    return Workers(threads or processors() if device.name == "CPU" else 1)
+
+
+def _open_relations(model: Path, device: Device) -> tuple[Half, Contract]:
     beside = relations_path(model)
     if not beside.is_file():
         raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
-    return _open_half(beside, RELATIONS_ROLE, device, threads)
+    return _open_half(beside, RELATIONS_ROLE, device)
 
 
 def relations_path(model: Path) -> Path:
@@ -223,8 +263,8 @@ def shipped_model() -> Path:
     return Path(str(resources.files("zsre.runner").joinpath("model", "model.onnx")))
 
 
-def _open_half(path: Path, role: str, device: Device, threads: int | None) -> tuple[Half, Contract]:
-    session = open_session(path, device, threads)
+def _open_half(path: Path, role: str, device: Device) -> tuple[Half, Contract]:
+    session = open_session(path, device)
     metadata = session_metadata(session)
     contract = read_contract(metadata, role, str(path))
     graph = Graph(session, str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ def choose_device(wanted: str) -> Device:
     return Device("CUDA", ((CUDA_PROVIDER, dict(CUDA_OPTIONS)), "CPUExecutionProvider"))
 
 
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def has_cuda_driver() -> bool:
     """Tell whether NVIDIA's driver library loads and finds a device."""
     try:
@@ -83,18 +89,18 @@ def warn_of_two_packages() -> None:
         )
 
 
-def open_session(path: Path, device: Device, threads: int | None) -> ort.InferenceSession:
-    """Load a model file; raise ModelError for one that is missing or that ONNX Runtime cannot read."""
+def open_session(path: Path, device: Device) -> ort.InferenceSession:
+    """Load a model file, to run in as many threads at a time as ask it to, each of which works on its own.
+
+    Raises ModelError for a file that is missing or that ONNX Runtime cannot read.
+    """
     if path.is_dir():
         raise ModelError(f"{path}: a folder, not a model file; if it is a run directory, zsre-export makes one of it")
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; make one with zsre-export")
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    if threads:
-        options.intra_op_num_threads = threads
-    # Threads that wait by spinning would take from spaCy what they don't use themselves.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1
     disabled = CPU_DISABLED if device.name == "CPU" else ()
     try:
         session = ort.InferenceSession(

@@ -6,6 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -54,19 +55,28 @@ def prepare(job: Job) -> Work:
 
 
 class GraphClock:
-    """Measures how long an engine's graph runs."""
+    """Measures how long an engine's graph runs, in however many threads at a time."""
 
     def __init__(self, engine: Engine) -> None:
         self.seconds = 0.0
+        self._running = 0
+        self._since = 0.0
+        self._lock = Lock()
         self._run = engine.run_graph
         engine.run_graph = self._timed  # type: ignore[method-assign]
 
     def _timed(self, inputs: EncoderInputs) -> Any:
-        start = time.perf_counter()
+        with self._lock:
+            if not self._running:
+                self._since = time.perf_counter()
+            self._running += 1
         try:
             return self._run(inputs)
         finally:
-            self.seconds += time.perf_counter() - start
+            with self._lock:
+                self._running -= 1
+                if not self._running:
+                    self.seconds += time.perf_counter() - self._since
 
 
 def mentions(record: Mapping[str, Any]) -> tuple[Mention, ...]:
@@ -113,7 +123,7 @@ def ends_of(batch: Iterable[PairSentence]) -> np.ndarray[Any, np.dtype[np.int64]
 
 def arithmetic(engine: Engine, model: Path | None, sentences: list[PairSentence], mask: TypeMask) -> Counts:
     """Return what a pass has to compute: tokens, operations of the encoder, and of comparing pairs with relations."""
-    metadata = session_metadata(open_session(model or shipped_model(), choose_device("cpu"), 1))
+    metadata = session_metadata(open_session(model or shipped_model(), choose_device("cpu")))
     tokenizer = prepare_tokenizer(Tokenizer.from_str(metadata[TOKENIZER_KEY]))
     lengths = [len(row.ids) for row in token_rows(sentences, tokenizer, engine.contract.tokens).rows]
     comparisons = sum(int(mask.row(*types).sum()) for types in types_of(sentences))

@@ -22,7 +22,7 @@ OUTPUTS = {"mention_vectors": (3, 32), "context_vectors": (2, 32)}
 
 
 def test_bound_inputs_and_outputs_change_no_bit(tiny_model: Path) -> None:
-    opened = open_session(tiny_model, CPU, 1)
+    opened = open_session(tiny_model, CPU)
     graph = Graph(opened, "model.onnx")
     plain = opened.run(list(OUTPUTS), FEEDS)
     first, again = graph.run(FEEDS, OUTPUTS), graph.run(FEEDS, dict(reversed(OUTPUTS.items())))
@@ -65,7 +65,7 @@ class FakeGpu:
 
 
 def test_on_a_gpu_inputs_and_outputs_are_bound_to_its_memory(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = open_session(tiny_model, CPU, 1)
+    opened = open_session(tiny_model, CPU)
     plain = opened.run(list(OUTPUTS), FEEDS)
     fake = FakeGpu(opened, monkeypatch)
     graph = Graph(fake, "model.onnx")
@@ -78,7 +78,7 @@ def test_on_a_gpu_inputs_and_outputs_are_bound_to_its_memory(tiny_model: Path, m
 
 
 def test_what_a_model_does_wrong_is_told(tiny_model: Path) -> None:
-    graph = Graph(open_session(tiny_model, CPU, 1), "model.onnx")
+    graph = Graph(open_session(tiny_model, CPU), "model.onnx")
     with pytest.raises(ModelError, match=r"its output mention_vectors is float32 \(3, 32\), not float32 \(4, 32\)"):
         graph.run(FEEDS, {**OUTPUTS, "mention_vectors": (4, 32)})
     with pytest.raises(ModelError, match=r"model\.onnx: the model failed: "):
@@ -86,7 +86,7 @@ def test_what_a_model_does_wrong_is_told(tiny_model: Path) -> None:
 
 
 def test_a_graph_of_other_inputs_or_outputs_is_refused(tiny_model: Path) -> None:
-    graph = Graph(open_session(tiny_model, CPU, 1), "model.onnx")
+    graph = Graph(open_session(tiny_model, CPU), "model.onnx")
     graph.check(FEEDS, OUTPUTS)
     graph.check(FEEDS.keys() - {"pairs"}, OUTPUTS, optional=[("pairs", "context_vectors")])
     with pytest.raises(ModelError, match=r"model.onnx: takes attention_mask, .* and should take attention_mask"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import pytest
 from zsre.relations.contract import CONTRACT_KEY, ROLE_KEY
 from zsre.relations.errors import ModelError, UsageError
 from zsre.runner import session
-from zsre.runner.session import Device, choose_device, has_cuda_driver, open_session, session_metadata
+from zsre.runner.session import (
+    Device,
+    choose_device,
+    has_cuda_driver,
+    open_session,
+    processors,
+    session_metadata,
+)
 
 CPU = Device("CPU", ("CPUExecutionProvider",))
 CUDA = Device("CUDA", (("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"))
@@ -129,13 +137,13 @@ def test_no_library_is_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_model_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        open_session(tmp_path / "model.onnx", CPU, None)
+        open_session(tmp_path / "model.onnx", CPU)
     assert str(caught.value) == f"{tmp_path}/model.onnx: no such model file; make one with zsre-export"
 
 
 def test_a_folder_instead_of_a_model_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        open_session(tmp_path, CPU, None)
+        open_session(tmp_path, CPU)
     assert str(caught.value).startswith(
         f"{tmp_path}: a folder, not a model file; if it is a run directory, zsre-export"
     )
@@ -146,7 +154,7 @@ def test_a_file_that_is_no_model(tmp_path: Path, content: bytes, capfd: pytest.C
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
-        open_session(path, CPU, None)
+        open_session(path, CPU)
     assert str(caught.value).startswith(f"{path}: not a model that ONNX Runtime can read: ")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == "", "ONNX Runtime prints nothing of its own"
@@ -159,14 +167,19 @@ def test_an_error_of_onnx_runtime_without_words(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(ort, "InferenceSession", fail)
     (tmp_path / "model.onnx").touch()
     with pytest.raises(ModelError, match="ONNX Runtime can read: RuntimeError"):
-        open_session(tmp_path / "model.onnx", CPU, None)
+        open_session(tmp_path / "model.onnx", CPU)
 
 
-@pytest.mark.parametrize(("threads", "used"), [(None, 0), (1, 1), (3, 3)])
-def test_threads_are_those_asked_for(tiny_model: Path, threads: int | None, used: int) -> None:
-    options = open_session(tiny_model, CPU, threads).get_session_options()
-    assert options.intra_op_num_threads == used, "0 leaves it to ONNX Runtime: all cores"
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0", "spaCy shares the cores"
+def test_whoever_runs_it_works_alone(tiny_model: Path) -> None:
+    assert open_session(tiny_model, CPU).get_session_options().intra_op_num_threads == 1
+
+
+def test_processors_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    assert processors() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert processors() == 7
 
 
 def test_a_gpu_that_does_not_start_is_worth_a_warning(
@@ -176,14 +189,14 @@ def test_a_gpu_that_does_not_start_is_worth_a_warning(
     monkeypatch.setattr(
         ort, "InferenceSession", lambda path, options, providers, **more: original(path, options, providers[1:], **more)
     )
-    assert open_session(tiny_model, CUDA, 1).get_providers() == ["CPUExecutionProvider"]
+    assert open_session(tiny_model, CUDA).get_providers() == ["CPUExecutionProvider"]
     assert [record.message for record in caplog.records] == [
         "CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'"
     ]
 
 
 def test_metadata_travels_in_the_file(tiny_model: Path) -> None:
-    assert {CONTRACT_KEY, ROLE_KEY} <= session_metadata(open_session(tiny_model, CPU, 1)).keys()
+    assert {CONTRACT_KEY, ROLE_KEY} <= session_metadata(open_session(tiny_model, CPU)).keys()
 
 
 def test_no_kernel_that_adds_and_normalises_at_once_runs_on_a_cpu(
@@ -198,7 +211,7 @@ def test_no_kernel_that_adds_and_normalises_at_once_runs_on_a_cpu(
         return original(path, options, **more)
 
     monkeypatch.setattr(ort, "InferenceSession", written)
-    open_session(tiny_model, CPU, 1)
+    open_session(tiny_model, CPU)
     kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
     assert kinds.count("LayerNormalization") == 5, "two a layer, and one over the embeddings"
     assert "SkipLayerNormalization" not in kinds
