@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks corpus``, ``run``, ``precision``, ``render`` and ``list``."""
+"""The command: ``python -m benchmarks corpus``, ``run``, ``precision``, ``tries``, ``render`` and ``list``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from benchmarks import precision
+from benchmarks import precision, tries
 from benchmarks.corpora import Sizes, make_corpora, read_manifest
-from benchmarks.page import precision_table, render, summary, with_unit
+from benchmarks.page import precision_table, render, summary, tries_table, with_unit
 from benchmarks.plan import FP32, ROWS, Row
-from benchmarks.records import append_line, commit, latest, machine, make_line, read_lines
+from benchmarks.records import Line, append_line, commit, latest, machine, make_line, read_lines
 from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
 from benchmarks.turns import Counts, take_turns
 from zsre.relations.contract import TOKENIZER_KEY
@@ -52,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("render", help="render results/benchmarks.md from what was measured")
     of_precision = commands.add_parser("precision", help="measure what a run's precisions are worth, record and render")
     precision.add_arguments(of_precision)
+    of_tries = commands.add_parser("tries", help="measure what was tried beside what ships, record and render")
+    tries.add_arguments(of_tries)
     run = commands.add_parser("run", help="measure, record and render")
     run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
     run.add_argument("--rounds", type=int, metavar="N", help="turns of each party (default: the row's, mostly 5)")
@@ -73,6 +75,7 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
         "list": lambda: show(places),
         "render": lambda: rendered(places),
         "precision": lambda: measure_precision(arguments, places),
+        "tries": lambda: measure_tries(arguments, places),
         "run": lambda: run(arguments, places),
     }
     try:
@@ -145,11 +148,27 @@ def measure_precision(arguments: argparse.Namespace, places: Places) -> int:
     command = f"precision --run {arguments.run}{asked} --rounds {arguments.rounds}"
     lines = precision.measure(arguments, settings, circumstances(command, places))
     print("\n".join(precision_table({line["variant"]: line for line in lines})))
+    record(lines, arguments, places)
+    return 0
+
+
+def measure_tries(arguments: argparse.Namespace, places: Places) -> int:
+    """Measure what was tried, beside what ships."""
+    check_counts(arguments)
+    settings = Settings(places.data, sys.executable, items=arguments.items)
+    command = f"tries --rounds {arguments.rounds}"
+    lines = tries.measure(arguments.rounds, settings, circumstances(command, places))
+    print("\n".join(tries_table(lines)))
+    record(lines, arguments, places)
+    return 0
+
+
+def record(lines: Sequence[Line], arguments: argparse.Namespace, places: Places) -> None:
+    """Add lines to what was measured, and render the page, unless this was a try with few records."""
     if arguments.items is None:
         for line in lines:
             append_line(line, places.results)
         render(places.results)
-    return 0
 
 
 def circumstances(command: str, places: Places) -> dict[str, Any]:

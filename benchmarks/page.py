@@ -30,6 +30,12 @@ Made by `{command}` of the run `{model}`, on a CPU, which is not what `cuda-fp16
 sentences are encoded one by one and not all together. *From fp32*: the largest difference of a similarity, and the
 mean.
 """
+TRIES: Final = "tries"
+TRIES_INTRODUCTION: Final = """\
+What encoding was tried with, and what was expected of it beforehand. Made by `{command}`: pairing, tokenising and
+encoding of Re-DocRED's sentences with their entities, all tries taking turns; speed over that of what ships, which is
+what the tries have led to.
+"""
 SCALE: Final[Mapping[str, float]] = {"GFLOP/s": 1e9}
 
 
@@ -37,7 +43,9 @@ def render(folder: Path) -> Path:
     """Write the page; return its path."""
     lines = latest(read_lines(folder))
     measured = {variant: line for (name, variant), line in lines.items() if name == PRECISION}
-    text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *party_tables(lines), *machines(lines.values())]
+    tried = [line for (name, _), line in lines.items() if name == TRIES]
+    text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *tries(tried), *party_tables(lines)]
+    text += machines(lines.values())
     path = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
@@ -78,6 +86,23 @@ def precision_table(lines: Mapping[str, Line]) -> Iterator[str]:
             f"{median(ratios):.2f}×", f"{min(ratios):.2f}× to {max(ratios):.2f}×", f"{line['f1']:.2f}",
             small(line["batch_change"]), small(line["from_fp32"]), small(line["from_fp32_mean"]), str(len(ratios)),
             line["date"][:10],
+        )  # fmt: skip
+
+
+def tries(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield the part on what was tried, if it was measured."""
+    if lines:
+        yield from ("## Tried", "", TRIES_INTRODUCTION.format(**lines[0]).rstrip(), "", *tries_table(lines), "")
+
+
+def tries_table(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield one line of a table for each try."""
+    yield from _table_head("tried", "expected", "measured", "range", "rounds", "date")
+    for line in lines:
+        ratios = line["ratios"]
+        yield _table_row(
+            line["variant"], line["expected"], f"{median(ratios):.2f}×", f"{min(ratios):.2f}× to {max(ratios):.2f}×",
+            str(len(ratios)), line["date"][:10],
         )  # fmt: skip
 
 

@@ -63,11 +63,7 @@ class Half:
 
 
 class Workers:
-    """Threads that each work on a batch of their own.
-
-    On a CPU that is faster than many threads for one batch, which would have to wait for each other after each of its
-    hundred products, and no result depends on how many there are.
-    """
+    """Threads that each work on a batch of their own, so that no result depends on how many there are."""
 
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="zsre-encode")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ MAX_MENTIONS = 40
 
 def prepare(job: Job) -> Work:
     """Load the model and the relations; ``stage`` is ``decide`` or, to stop with the vectors, ``encode``."""
+    change(job.get("constants", {}))
     model = Path(job["model"]) if job.get("model") else None
     engine = load_engine(model, "cpu", job["threads"])
     relations = load_relations(job["relations"])
@@ -52,6 +54,15 @@ def prepare(job: Job) -> Work:
 
     facts = {"model": engine.contract.name, "fingerprint": engine.contract.fingerprint, "relations": len(relations)}
     return Work(run, {**facts, "onnxruntime": onnxruntime_version()})
+
+
+def change(constants: Mapping[str, Any]) -> None:
+    """Give constants of modules other values, before anything is made by them."""
+    for name, given in constants.items():
+        module, _, constant = name.rpartition(".")
+        owner = importlib.import_module(module)
+        assert hasattr(owner, constant), name
+        setattr(owner, constant, given)
 
 
 class GraphClock:
