@@ -68,9 +68,9 @@ class Workers:
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="zsre-encode")
 
-    def map(self, work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-        """Yield what each item gives, in their order; raise what the first that fails raises."""
-        return self._pool.map(work, items)
+    def map(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
+        """Return what each item gives, in their order; what one raises is raised, and the others are dropped."""
+        return list(self._pool.map(work, items))
 
 
 class RelationEngine:
@@ -121,8 +121,7 @@ class RelationEngine:
             for begin in range(0, len(alike), RELATION_BATCH):
                 chosen = alike[begin : begin + RELATION_BATCH]
                 batches.append(chosen if len(chosen) > 1 else chosen * 2)
-        for _ in self._workers.map(encode, batches):
-            pass
+        self._workers.map(encode, batches)
         return vectors
 
     def _adapted(self, blocks: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -158,9 +157,8 @@ class Engine(RelationEngine):
         positions: list[int] = []
         base = 0
         batches = list(self._batches(found.rows))
-        for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(
-            batches, self._workers.map(self._encode_rows, batches), strict=True
-        ):
+        made = self._workers.map(self._encode_rows, batches)
+        for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(batches, made, strict=True):
             mentions.append(batch_mentions)
             contexts.append(batch_contexts)
             pairs.append(batch_pairs + base)
