@@ -13,7 +13,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(DEMO)/.installed ## Extract triples from the example documents
-	$(DEMO)/bin/zsre-extract examples/corpus.jsonl --relations examples/relations.yaml --threshold 0.3 --overwrite --show 20
+	$(DEMO)/bin/zsre-extract examples/corpus.jsonl --relations examples/relations.yaml --threshold 0.25 --overwrite --show 20
 
 test: $(DEV)/.installed ## Run the tests; those on real data need ZSRE_DATA, the folder that holds it
 	$(DEV)/bin/python -m pytest

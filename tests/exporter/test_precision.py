@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.exporter.exported_run import ExportedRun, Vectors, largest_difference
 from zsre.exporter import precision
-from zsre.exporter.precision import Precision, quantise, store_weights
+from zsre.exporter.precision import FINE, Precision, quantise, store_weights
 
 #: Kernels that compute in less than 32 bits, or keep weights quantised until they do.
 LOW = ("DequantizeLinear", "QuantizeLinear", "Integer", "Quant", "QLinear", "NBits", "Float16")
@@ -151,3 +151,14 @@ def test_scales_lie_along_what_belongs_together() -> None:
     assert shapes["embedding.scale"] == (32, 1)
     assert shapes["matrix.scale"] == (1, 40)
     assert shapes["transposed.scale"] == (32, 1)
+
+
+def test_the_moves_of_an_adapter_keep_sixteen_bits(shared: ExportedRun) -> None:
+    model = onnx.load(shared.exported.relations)
+    assert FINE in {tensor.name for tensor in model.graph.initializer}, "the name that torch exports it by"
+
+    stored = store_weights(model, "int8")
+
+    kinds = {tensor.name: tensor.data_type for tensor in stored.graph.initializer}
+    assert kinds[f"{FINE}.fp16"] == TensorProto.FLOAT16
+    assert TensorProto.INT8 in kinds.values()
