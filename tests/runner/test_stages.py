@@ -101,4 +101,4 @@ def test_vectors_of_a_shard_that_breaks_off_are_dropped() -> None:
     assert ("dropped", 2) in sink.notes and ("committed", 2) not in sink.notes
     done = [index for what, index in sink.notes if what == "committed"]
     assert done == list(range(len(done)))
-    assert not any(thread.name.startswith("zsre-") for thread in threading.enumerate())
+    assert not any(thread.name.startswith(("zsre-ahead", "zsre-decide")) for thread in threading.enumerate())
