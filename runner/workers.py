@@ -1,22 +1,24 @@
 """A spaCy pipeline in several processes: texts out, offsets back, in order.
 
 spaCy has a way of its own (``n_process``), which waits forever for a process that was killed or for one that still
-has something to send when the reader stops; and it sends whole documents where offsets will do.
+has something to send when the reader stops; and it sends whole documents where offsets will do. The pool of
+``concurrent.futures`` waits forever for the rest of a message whose sender was killed, as all processes write into one
+pipe. Here each has a pipe to itself, which ends with it.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Final
 
 from zsre.relations.errors import WorkerError
@@ -25,43 +27,82 @@ from zsre.runner.pipeline import Annotation, SpacyPipeline, load_pipeline, text_
 #: Batches handed out for each process: one that it works on, and one to go on with.
 _AHEAD: Final = 2
 
-_own: SpacyPipeline
-"""The pipeline of a worker process."""
-
 
 class WorkerPipeline:
     """Processes that each load the pipeline once, and share the texts."""
 
     def __init__(self, pipeline: SpacyPipeline, processes: int) -> None:
         self.name, self.labels = pipeline.name, pipeline.labels
-        self._processes = processes
-        # Spawned, because ONNX Runtime has threads in this process, which a fork would not survive.
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(pipeline.spec,))
+        with _interrupts_held():
+            self._workers = [_Worker(pipeline.spec) for _ in range(processes)]
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
+        self._threads = ThreadPoolExecutor(processes, "zsre-spacy")
+
+    @property
+    def processes(self) -> list[int]:
+        """Return the identifiers of the processes."""
+        return [worker.process_id for worker in self._workers]
 
     def annotate(self, texts: Iterable[str], find_entities: bool) -> Iterator[Annotation]:
         """Yield what is found in each text, in order; raise WorkerError if a process dies."""
         batches = text_batches(texts)
         handed_out: deque[Future[list[Annotation]]] = deque()
+        while True:
+            wanted = len(self._workers) * _AHEAD - len(handed_out)
+            new = islice(batches, wanted)
+            handed_out.extend(self._threads.submit(self._annotate, batch, find_entities) for batch in new)
+            if not handed_out:
+                return
+            yield from handed_out.popleft().result()
+
+    def close(self) -> None:
+        """End the processes, whatever they are at."""
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown(cancel_futures=True)
+
+    def _annotate(self, batch: list[str], find_entities: bool) -> list[Annotation]:
+        worker = self._idle.get()
         try:
-            while True:
-                wanted = self._processes * _AHEAD - len(handed_out)
-                handed_out.extend(self._submit(batch, find_entities) for batch in islice(batches, wanted))
-                if not handed_out:
-                    return
-                yield from handed_out.popleft().result()
-        except BrokenProcessPool as error:
+            return worker.annotate(batch, find_entities)
+        finally:
+            self._idle.put(worker)
+
+
+class _Worker:
+    """A process, and this end of its pipe: the only one here, so that reading and writing fail once it is dead."""
+
+    def __init__(self, spec: str) -> None:
+        # Spawned, because ONNX Runtime has threads in this process, which a fork would not survive.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other_end, spec), daemon=True)
+        self._process.start()
+        other_end.close()
+
+    @property
+    def process_id(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def annotate(self, batch: list[str], find_entities: bool) -> list[Annotation]:
+        """Return what the process finds in a batch; raise what it raised, and WorkerError if it dies."""
+        try:
+            self._pipe.send((batch, find_entities))
+            found: list[Annotation] | Exception = self._pipe.recv()
+        except (EOFError, OSError) as error:
             raise WorkerError(
                 "a spaCy process died, perhaps killed for want of memory: run again with fewer --processes"
             ) from error
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    def close(self) -> None:
-        """End the processes, after the batches that they are at."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _submit(self, batch: list[str], find_entities: bool) -> Future[list[Annotation]]:
-        with _interrupts_held():
-            return self._pool.submit(_annotate, batch, find_entities)
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
 
 
 @contextmanager
@@ -82,20 +123,18 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start(spec: str) -> None:
-    """Make a new process ready: it ignores Ctrl-C, and ends when the first one is gone, however that went."""
-    global _own  # noqa: PLW0603
+def _serve(pipe: Connection, spec: str) -> None:
+    """Annotate what comes through the pipe until the first process is gone, however that went; ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _own = load_pipeline(spec)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _annotate(texts: list[str], find_entities: bool) -> list[Annotation]:
-    return _own.annotate_batch(texts, find_entities)
+    pipeline = load_pipeline(spec)
+    while True:
+        try:
+            batch, find_entities = pipe.recv()
+        except EOFError:
+            return
+        try:
+            found: list[Annotation] | Exception = pipeline.annotate_batch(batch, find_entities)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            found = error
+        pipe.send(found)

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from zsre.relations.errors import WorkerError
+from zsre.runner import workers as workers_module
 from zsre.runner.pipeline import SpacyPipeline, load_pipeline
 from zsre.runner.workers import WorkerPipeline
 
@@ -54,18 +56,39 @@ def test_texts_are_read_ahead_by_two_batches_a_process(workers: WorkerPipeline) 
 def test_stopping_early_leaves_no_process_waiting(workers: WorkerPipeline) -> None:
     found = workers.annotate((TEXT * 10 for _ in range(1000)), True)
     next(found)
-    processes = list(workers._pool._processes.values())
     workers.close()
-    assert [process.is_alive() for process in processes] == [False, False]
+    assert len(workers.processes) == 2 and not any(map(_runs, workers.processes))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_process_is_an_error_and_not_a_wait(workers: WorkerPipeline) -> None:
     found = workers.annotate((TEXT * 10 for _ in range(1000)), True)
     next(found)
-    os.kill(next(iter(workers._pool._processes)), signal.SIGKILL)
+    os.kill(workers.processes[0], signal.SIGKILL)
     with pytest.raises(WorkerError, match="a spaCy process died"):
         list(found)
+
+
+def test_a_process_killed_amid_its_answer_is_an_error_and_not_a_wait(
+    pipeline: SpacyPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "_serve", _die_amid_the_answer)
+    workers = WorkerPipeline(pipeline, 2)
+    with pytest.raises(WorkerError, match="a spaCy process died"):
+        list(workers.annotate([TEXT], True))
+    workers.close()
+
+
+def _die_amid_the_answer(pipe: Connection, _: str) -> None:
+    """Send a message's length and no more than the beginning of the message."""
+    pipe.recv()
+    os.write(pipe.fileno(), (1000).to_bytes(4, "big") + b"beginning")
+
+
+def test_what_a_process_raises_is_raised_with_where_it_was(workers: WorkerPipeline) -> None:
+    with pytest.raises(ValueError, match="E1041") as raised:
+        list(workers.annotate([["no text"]], True))  # type: ignore[list-item]
+    assert "in annotate_batch" in raised.value.__notes__[0]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
@@ -73,11 +96,11 @@ def test_no_process_outlives_the_first() -> None:
     code = (
         "from zsre.runner.pipeline import load_pipeline; from zsre.runner.workers import WorkerPipeline; "
         "workers = WorkerPipeline(load_pipeline(), 2); list(workers.annotate(['Bill left.'] * 500, False)); "
-        "print(*workers._pool._processes, flush=True); input()"
+        "print(*workers.processes, flush=True); input()"
     )
     first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout is not None
-    others = first.stdout.readline().split()
+    others = [int(process) for process in first.stdout.readline().split()]
     assert len(others) == 2 and all(map(_runs, others))
     first.kill()
     first.communicate()
@@ -87,7 +110,7 @@ def test_no_process_outlives_the_first() -> None:
     assert not any(map(_runs, others))
 
 
-def _runs(process: str) -> bool:
+def _runs(process: int) -> bool:
     """Tell whether a process is there and no zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
