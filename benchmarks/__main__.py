@@ -50,10 +50,14 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("corpus", help="make the corpora and relations files, of the data sets in ZSRE_DATA")
     commands.add_parser("list", help="list the rows, with what was measured last")
     commands.add_parser("render", help="render results/benchmarks.md from what was measured")
-    of_precision = commands.add_parser("precision", help="measure what a run's precisions are worth, record and render")
+    turns = argparse.ArgumentParser(add_help=False)
+    turns.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each (default: 5)")
+    turns.add_argument("--items", type=int, metavar="N", help="read no more than N records, and record nothing: a try")
+    of_precision = commands.add_parser(
+        "precision", parents=[turns], help="measure what a run's precisions are worth, record and render"
+    )
     precision.add_arguments(of_precision)
-    of_tries = commands.add_parser("tries", help="measure what was tried beside what ships, record and render")
-    tries.add_arguments(of_tries)
+    commands.add_parser("tries", parents=[turns], help="measure what was tried beside what ships, record and render")
     run = commands.add_parser("run", help="measure, record and render")
     run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
     run.add_argument("--rounds", type=int, metavar="N", help="turns of each party (default: the row's, mostly 5)")

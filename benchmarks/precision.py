@@ -10,21 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.corpora import GIVEN, TEN
+from benchmarks.corpora import GIVEN
+from benchmarks.encoding import speed_facts, speeds
 from benchmarks.page import PRECISION as NAME
 from benchmarks.parties.zsre_given import mentions, paired
-from benchmarks.plan import FP32, Figure, Row, Worker
+from benchmarks.plan import FP32
 from benchmarks.protocol import read_records
 from benchmarks.records import Line, rounded
-from benchmarks.running import THREADS, Settings, open_runners
-from benchmarks.turns import paired as ratios_of
-from benchmarks.turns import take_turns, value
+from benchmarks.running import THREADS, Settings
 from zsre.exporter.cli import PRECISIONS
 from zsre.relations.errors import MissingExtraError, UsageError
 from zsre.relations.readers import read_labelled
@@ -37,9 +35,8 @@ from zsre.runner.evaluate import Evaluation, Example, Passed, evaluate, sample_p
 
 #: What F1 is measured on: relations that a published split chooses epochs by.
 DATA, SPLIT, PER_RELATION, SEED = "fewrel/fewrel.json.gz", "fewrel/splits/15_ori.json", 300, 13
-SPEED: Final = Figure("sentences", "sentences/s")
-#: Sentences read in a turn, and sentences whose similarities are compared.
-READ, COMPARED = 2_000, 200
+#: Sentences whose similarities are compared.
+COMPARED: Final = 200
 logger = logging.getLogger("benchmarks")
 
 
@@ -57,14 +54,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the command's flags."""
     command.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run directory to export")
     command.add_argument("--precisions", metavar="A,B", help=f"some of {','.join(PRECISIONS)}, beside fp32")
-    command.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each precision (default: 5)")
-    command.add_argument("--items", type=int, metavar="N", help="read no more than N records, and record nothing")
 
 
 def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str, Any]) -> list[Line]:
     """Export the run in each precision, measure all of them, and return their lines."""
     files = export_all(arguments.run, chosen_precisions(arguments.precisions), settings.data / NAME)
-    figures = speeds(files, settings, arguments.rounds)
+    ways = {file.precision: {"model": str(file.model)} for file in files}
+    figures = speeds(NAME, "decide", ways, settings, arguments.rounds)
     labelled, asked = labelled_pairs(settings)
     given = compared_sentences(settings)
     relations = load_described("wikidata")
@@ -115,31 +111,6 @@ def export_all(run: Path, precisions: Sequence[str], folder: Path) -> list[Expor
         made = export_run(run, folder / precision / "model.onnx", precision)  # type: ignore[arg-type]
         files.append(ExportedFile(precision, made.model.resolve(), made.bytes, made.parity.largest))
     return files
-
-
-def speeds(files: Iterable[ExportedFile], settings: Settings, rounds: int) -> dict[str, list[float]]:
-    """Return sentences a second of each precision in each round; they take turns on the same sentences."""
-    # A try, of few sentences, is not repeated.
-    seconds = 5 if settings.items is None else 0
-    options = {"corpus": GIVEN, "items": READ, "relations": TEN, "stage": "decide", "seconds": seconds}
-    parties = tuple(Worker(file.precision, "zsre_given", {**options, "model": str(file.model)}) for file in files)
-    figures: dict[str, list[float]] = {party.title: [] for party in parties}
-    with open_runners(Row(NAME, FP32, "", SPEED, parties), settings) as runners:
-        for number, turns in enumerate(take_turns(runners, rounds), start=1):
-            logger.info("%s: round %d of %d", NAME, number, rounds)
-            for title, counts in turns.items():
-                figures[title].append(value(SPEED, counts))
-    return figures
-
-
-def speed_facts(own: Sequence[float], exact: Sequence[float]) -> dict[str, Any]:
-    """Return figures of the rounds, and how they stand to those of fp32 in the same round."""
-    return {
-        "unit": SPEED.unit,
-        "figures": [rounded(figure) for figure in own],
-        "median": rounded(median(own)),
-        "ratios": [rounded(ratio) for ratio in ratios_of(own, exact).values],
-    }
 
 
 def labelled_pairs(settings: Settings) -> tuple[list[Example], RelationSet]:

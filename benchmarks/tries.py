@@ -5,26 +5,17 @@ A try is what ships with some constants of zsre changed, so that it can be measu
 
 from __future__ import annotations
 
-import argparse
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from statistics import median
 from typing import Any, Final
 
-from benchmarks.corpora import GIVEN, TEN
+from benchmarks.encoding import speed_facts, speeds
 from benchmarks.page import TRIES as NAME
-from benchmarks.plan import Figure, Row, Worker
-from benchmarks.records import Line, rounded
-from benchmarks.running import THREADS, Settings, open_runners
-from benchmarks.turns import paired, take_turns, value
+from benchmarks.records import Line
+from benchmarks.running import THREADS, Settings
 
-SPEED: Final = Figure("sentences", "sentences/s")
-#: Sentences read in a turn.
-READ: Final = 2_000
 SHIPS: Final = "what ships"
-logger = logging.getLogger("benchmarks")
 
 
 @dataclass(frozen=True)
@@ -75,42 +66,19 @@ TRIES: Final = (
 )
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the command's flags."""
-    command.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of each try (default: 5)")
-    command.add_argument("--items", type=int, metavar="N", help="read no more than N records, and record nothing")
-
-
 def measure(rounds: int, settings: Settings, more: Mapping[str, Any]) -> list[Line]:
     """Measure every try beside what ships, and return their lines."""
-    row = Row(NAME, SHIPS, "", SPEED, tuple(parties(settings)))
-    figures: dict[str, list[float]] = {party.title: [] for party in row.subjects}
-    with open_runners(row, settings) as runners:
-        for number, turns in enumerate(take_turns(runners, rounds), start=1):
-            logger.info("%s: round %d of %d", NAME, number, rounds)
-            for title, counts in turns.items():
-                figures[title].append(value(SPEED, counts))
+    ways = {SHIPS: {}, **{each.name: {**each.options, "constants": dict(each.constants)} for each in TRIES}}
+    figures = speeds(NAME, "encode", ways, settings, rounds)
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     return [
         {
             "row": NAME,
             "variant": each.name,
             "expected": each.expected,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "date": date,
             **more,
-            "unit": SPEED.unit,
-            "figures": [rounded(figure) for figure in figures[each.name]],
-            "median": rounded(median(figures[each.name])),
-            "ratios": [rounded(ratio) for ratio in paired(figures[each.name], figures[SHIPS]).values],
+            **speed_facts(figures[each.name], figures[SHIPS]),
         }
         for each in TRIES
     ]
-
-
-def parties(settings: Settings) -> Iterator[Worker]:
-    """Yield what ships, and what each try makes of it."""
-    # A try of the command itself, of few sentences, is not repeated.
-    seconds = 5 if settings.items is None else 0
-    options = {"corpus": GIVEN, "items": READ, "relations": TEN, "stage": "encode", "seconds": seconds}
-    yield Worker(SHIPS, "zsre_given", options)
-    for each in TRIES:
-        yield Worker(each.name, "zsre_given", {**options, **each.options, "constants": dict(each.constants)})

@@ -14,7 +14,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -127,14 +127,12 @@ def _serve(pipe: Connection, spec: str) -> None:
     """Annotate what comes through the pipe until the first process is gone, however that went; ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipeline = load_pipeline(spec)
-    while True:
-        try:
+    with suppress(EOFError, ConnectionError):
+        while True:
             batch, find_entities = pipe.recv()
-        except EOFError:
-            return
-        try:
-            found: list[Annotation] | Exception = pipeline.annotate_batch(batch, find_entities)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            found = error
-        pipe.send(found)
+            try:
+                found: list[Annotation] | Exception = pipeline.annotate_batch(batch, find_entities)
+            except Exception as error:
+                error.add_note(traceback.format_exc())
+                found = error
+            pipe.send(found)

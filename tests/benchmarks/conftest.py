@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.__main__ import Places
+from benchmarks.corpora import Sizes, make_corpora
+
 NAMES = [f"Name{letter}" for letter in "ABCDEFGHIJKLMNOP"]
 
 
@@ -53,3 +56,13 @@ def data_sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wikizsl").mkdir()
     (folder / "wikizsl" / "wikizsl.jsonl.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
     return folder
+
+
+@pytest.fixture
+def places(data_sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """Return places with corpora of the few sentences, for a whole command."""
+    # Whoever runs the tests wants all processors for them.
+    monkeypatch.setattr("benchmarks.__main__.use_processors", lambda: 2)
+    places = Places(tmp_path / "data", tmp_path / "results")
+    make_corpora(data_sets, places.data, lambda text: len(text.split()), Sizes())
+    return places

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import Places, main
-from benchmarks.corpora import Sizes, make_corpora
+from benchmarks.encoding import speed_facts
 from benchmarks.page import render
-from benchmarks.precision import chosen_precisions, largest, similarities, speed_facts
+from benchmarks.precision import chosen_precisions, largest, similarities
 from benchmarks.records import append_line, read_lines
 from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import UsageError
@@ -64,12 +64,8 @@ def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_try_measures_every_precision_and_records_nothing(
-    tiny_runs: Callable[[str], Path], data_sets: Path, labelled: Path, tmp_path: Path,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("benchmarks.__main__.use_processors", lambda: 2)
-    places = Places(tmp_path / "data", tmp_path / "results")
-    make_corpora(data_sets, places.data, lambda text: len(text.split()), Sizes())
+    tiny_runs: Callable[[str], Path], places: Places, labelled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = ["--precisions", "int8", "--rounds", "1", "--items", "2"]
     assert main(["precision", "--run", str(tiny_runs("shared")), *flags], places) == 0
     _, _, exact, small = capsys.readouterr().out.splitlines()

@@ -155,15 +155,7 @@ def test_work_that_is_not_the_same_is_told(caplog: pytest.LogCaptureFixture) -> 
     assert "r: pairs differ: {'one': 12.0, 'two': 24.0}" in caplog.text
 
 
-def test_a_try_is_not_recorded(
-    data_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from benchmarks.corpora import Sizes, make_corpora
-
-    # Whoever runs the tests wants all processors for them.
-    monkeypatch.setattr("benchmarks.__main__.use_processors", lambda: 2)
-    places = Places(tmp_path / "data", tmp_path / "results")
-    make_corpora(data_sets, places.data, lambda text: len(text.split()), Sizes())
+def test_a_try_is_not_recorded(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--rows", "start", "--rounds", "1", "--items", "2"], places) == 0
     assert "target ≤ 5.00 s" in capsys.readouterr().out
     assert not places.results.exists()

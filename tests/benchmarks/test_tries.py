@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import Places, main
-from benchmarks.corpora import Sizes, make_corpora
 from benchmarks.page import render
 from benchmarks.parties.zsre_given import change
 from benchmarks.records import append_line
@@ -27,11 +26,8 @@ MEASURED: dict[str, Any] = {
 
 
 def test_a_try_of_the_command_measures_every_try_and_records_nothing(
-    data_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("benchmarks.__main__.use_processors", lambda: 2)
-    places = Places(tmp_path / "data", tmp_path / "results")
-    make_corpora(data_sets, places.data, lambda text: len(text.split()), Sizes())
     assert main(["tries", "--rounds", "1", "--items", "2"], places) == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split(" | ")[0] for row in rows] == [f"| {each.name}" for each in TRIES]
