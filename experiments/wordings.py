@@ -1,13 +1,14 @@
-"""What the adapter is worth: ``python -m experiments.wordings`` writes results/wordings.md.
+"""What the adapter is worth: ``python -m experiments.wordings --run RUN`` writes results/wordings.md.
 
-Only relation texts are looked at, no sentences. One file of wordings is left out, the others fit the adapter. Then the
-wording that was left out is compared with what the model learns to meet, the catalogue's: is its own relation's the
-nearest? Once for relations whose other wordings fitted the adapter, and once, in folds, for relations of which it has
-seen nothing.
+Only relation texts are looked at here, no sentences. One file of wordings is left out, the others fit the adapter.
+Then the wording that was left out is compared with what the model learns to meet, the catalogue's: is its own
+relation's the nearest? Once for relations whose other wordings fitted the adapter, and once, in folds, for relations of
+which it has seen nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.records import commit
+from experiments.adapted_pairs import pair_tables
 from zsre.relations.relation import Relation
 from zsre.trainer.config import AdapterConfig, TextConfig, read_config
 from zsre.trainer.folds import deal_folds
@@ -32,7 +34,10 @@ ROOT: Final = Path(__file__).parents[1]
 CONFIG: Final = ROOT / "configs" / "shipped.yaml"
 PAGE: Final = "wordings.md"
 LEFT_OUT: Final = tuple(f"wordings/train-{number}.yaml" for number in (1, 2, 3, 4))
-SETTINGS: Final = (None, *(AdapterConfig(ridge, width) for width in (0.2, 0.4, 0.8) for ridge in (0.01, 0.03, 0.1)))
+SETTINGS: Final = (
+    None,
+    *(AdapterConfig(ridge, width) for width in (0.1, 0.15, 0.2, 0.4) for ridge in (0.01, 0.03, 0.1)),
+)
 FOLDS: Final = 5
 _SEED: Final = 13
 _SCALE: Final = np.float32(np.sqrt(3))
@@ -45,8 +50,8 @@ VARIANTS: Final[Mapping[str, Callable[[Relation], Relation]]] = {
 INTRODUCTION: Final = """\
 # Wordings
 
-What other wordings of a relation are taken for, by relation texts alone: `python -m experiments.wordings`, {date},
-commit {commit}, on the {count} relations of the catalogue. Of the sources of
+What other wordings of a relation are taken for, by relation texts alone: `python -m experiments.wordings --run RUN`,
+{date}, commit {commit}, on the {count} relations of the catalogue. Of the sources of
 [configs/shipped.yaml](../configs/shipped.yaml), one file of wordings at a time is left out, and its wordings are
 compared with the catalogue's own. *Similarity* is that to the relation's own, *nearest* the share for which this is
 nearer than that of any other relation, in percent. *Known*: the adapter was fitted to the relation's other wordings.
@@ -63,8 +68,11 @@ class Found:
     nearest: float
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Compare, and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.wordings", description="Write results/wordings.md.")
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="a run that was calibrated by folds")
+    run = parser.parse_args(argv).run
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     config = read_config(CONFIG)
@@ -79,6 +87,7 @@ def main() -> None:
         logger.info("%s: %d relations", left_out, len(ids))
         count = len(ids)
         tables += [f"## {left_out} left out\n", *rows(table, config.texts, [wording[own] for own in ids], encoder), ""]
+    tables += pair_tables(run, LEFT_OUT, f"python -m experiments.wordings --run {run}")
     page = ROOT / "results" / PAGE
     introduction = INTRODUCTION.format(date=datetime.now(UTC).date(), commit=commit(), count=count, folds=FOLDS)
     page.write_text("\n".join([introduction, *tables]).rstrip() + "\n", encoding="utf-8")

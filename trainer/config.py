@@ -99,7 +99,7 @@ class AdapterConfig:
 
     __pydantic_config__ = STRICT
     ridge: PositiveFloat = 0.03
-    width: PositiveFloat = 0.4
+    width: PositiveFloat = 0.15
 
 
 @dataclass(frozen=True)

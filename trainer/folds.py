@@ -23,6 +23,7 @@ from zsre.relations.errors import ConfigError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.logistic import fit_logistic
 from zsre.relations.metrics import expected_calibration_error
+from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import (
     CALIBRATION,
@@ -139,25 +140,41 @@ def score_fold(
     if not relations:
         return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.bool_)
     vectors = run.relation_encoder(str(device)).blocks(relations, run.config.model.alpha)
-    sentences = [
+    encoded = encode_pairs(model, run.tokenizer, run.tokens, pair_sentences(labelled))
+    # Of the sources, the first is the one that has types.
+    typed = [texts[relation.id][0] for relation in relations]
+    allowed, correct = label_masks(labelled, encoded.kept, typed)
+    similarities = encoded.similarities(vectors).sum(-1)
+    return similarities[allowed], correct[allowed]
+
+
+def pair_sentences(labelled: Sequence[LabelledSentence]) -> list[PairSentence]:
+    """Return sentences with their labelled pairs, those without any left out."""
+    return [
         PairSentence(sentence.text, sentence.mentions, tuple((pair.head, pair.tail) for pair in sentence.pairs))
         for sentence in labelled
         if sentence.pairs
     ]
-    encoded = encode_pairs(model, run.tokenizer, run.tokens, sentences)
+
+
+def label_masks(
+    labelled: Sequence[LabelledSentence], kept: NDArray[np.int64], relations: Sequence[Relation]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which relations are to be judged, and which are right, (P, R), for those pairs that were ``kept``.
+
+    To be judged are those that somebody decided on, and whose types fit.
+    """
     pairs = [(sentence, pair) for sentence in labelled for pair in sentence.pairs]
-    allowed = np.zeros((len(encoded.kept), len(relations)), dtype=np.bool_)
+    allowed = np.zeros((len(kept), len(relations)), dtype=np.bool_)
     correct = np.zeros_like(allowed)
-    for row, position in enumerate(encoded.kept):
+    for row, position in enumerate(kept):
         sentence, pair = pairs[position]
         head_type, tail_type = sentence.mentions[pair.head].type, sentence.mentions[pair.tail].type
         for column, relation in enumerate(relations):
             decided = pair.looked_for is None or relation.id in pair.looked_for
-            # Of the sources, the first is the one that has types.
-            allowed[row, column] = decided and texts[relation.id][0].allows(head_type, tail_type)
+            allowed[row, column] = decided and relation.allows(head_type, tail_type)
             correct[row, column] = relation.id in pair.relations
-    similarities = encoded.similarities(vectors).sum(-1)
-    return similarities[allowed], correct[allowed]
+    return allowed, correct
 
 
 def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_]) -> tuple[Calibration, float]:
