@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import logging
 import sys
@@ -127,8 +128,9 @@ def unstated(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
 
 
 def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Candidates:
-    """Return the candidates of a set, from the run's folder if they were collected before."""
-    kept = run / "zero-shot" / f"{text_set.name}.npz"
+    """Return the candidates of a set, from the run's folder if they were collected before, with these very models."""
+    models = hashlib.sha256("".join(scorer.contract.fingerprint for scorer in scorers).encode()).hexdigest()
+    kept = run / "zero-shot" / models[:16] / f"{text_set.name}.npz"
     if kept.is_file():
         return load(kept)
     with closing(load_annotator()) as annotator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -132,6 +133,18 @@ def test_relations_come_from_the_catalogue() -> None:
     )
 
 
+def test_what_other_models_collected_is_not_taken_for_these_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "load_annotator", FakeAnnotator)
+    monkeypatch.setattr(command, "KNOWN_SET", partial(_set, "known"))
+    others = (FakeEngine(seen=("P112",)), FakeEngine(seen=("P26", "P19")))
+    others[1].contract = dataclasses.replace(others[1].contract, fingerprint="0" * 32)
+    for scorers in (SCORERS, SCORERS, others):
+        command.candidates_of(_set(), scorers, tmp_path)
+    assert len(list(tmp_path.glob("zero-shot/*/made.npz"))) == 2
+
+
 def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
         (tmp_path / "run" / "folds" / str(number)).mkdir(parents=True)
@@ -151,7 +164,9 @@ def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: p
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(line["set"], line.get("rule")) for line in lines] == [("made", None), *(("made", rule) for rule in RULES)]
     assert set(lines[0]["calibration"]) == {"all", "likely"}
-    assert {path.name for path in (tmp_path / "run" / "zero-shot").iterdir()} == {"known.npz", "made.npz"}
+    kept = list((tmp_path / "run" / "zero-shot").glob("*/*.npz"))
+    assert sorted(path.name for path in kept) == ["known.npz", "made.npz"]
+    assert len({path.parent for path in kept}) == 1
     monkeypatch.setattr(page, "TITLES", {"made": "Made up", "none": "Another"})
     assert command.main(["--render", "--results", str(log)]) == 0
     text = (tmp_path / "zero-shot.md").read_text()
