@@ -44,6 +44,8 @@ def render(folder: Path) -> Path:
     lines = latest(read_lines(folder))
     measured = {variant: line for (name, variant), line in lines.items() if name == PRECISION}
     tried = [line for (name, _), line in lines.items() if name == TRIES]
+    # Those that took turns with each other; what is no longer tried has an older date.
+    tried = [line for line in tried if line["date"] == max(line["date"] for line in tried)]
     text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *tries(tried), *party_tables(lines)]
     text += machines(lines.values())
     path = folder / PAGE

@@ -25,7 +25,7 @@ from benchmarks.records import commit
 from experiments.adapted_pairs import pair_tables
 from zsre.relations.relation import Relation
 from zsre.trainer.config import AdapterConfig, TextConfig, read_config
-from zsre.trainer.folds import deal_folds
+from zsre.trainer.folds import FOLDS, deal_folds
 from zsre.trainer.relation_adapter import fit_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, without_ends
 from zsre.trainer.setup import load_texts
@@ -38,7 +38,7 @@ SETTINGS: Final = (
     None,
     *(AdapterConfig(ridge, width) for width in (0.1, 0.15, 0.2, 0.4) for ridge in (0.01, 0.03, 0.1)),
 )
-FOLDS: Final = 5
+COUNT: Final = 5
 _SEED: Final = 13
 _SCALE: Final = np.float32(np.sqrt(3))
 logger = logging.getLogger(__name__)
@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.wordings", description="Write results/wordings.md.")
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="a run that was calibrated by folds")
     run = parser.parse_args(argv).run
+    if not (run / FOLDS).is_dir():
+        parser.error(f"{run}: holds no {FOLDS}/, so it was not calibrated by folds")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(1)
     config = read_config(CONFIG)
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables += [f"## {left_out} left out\n", *rows(table, config.texts, [wording[own] for own in ids], encoder), ""]
     tables += pair_tables(run, LEFT_OUT, f"python -m experiments.wordings --run {run}")
     page = ROOT / "results" / PAGE
-    introduction = INTRODUCTION.format(date=datetime.now(UTC).date(), commit=commit(), count=count, folds=FOLDS)
+    introduction = INTRODUCTION.format(date=datetime.now(UTC).date(), commit=commit(), count=count, folds=COUNT)
     page.write_text("\n".join([introduction, *tables]).rstrip() + "\n", encoding="utf-8")
     logger.info("%s", page)
 
@@ -128,7 +130,7 @@ def unknown(
         return known(table, vectors, targets, None)
     place = {own: index for index, own in enumerate(table.ids)}
     adapted = [np.empty_like(each) for each in vectors]
-    for fold in deal_folds(table.ids, FOLDS, _SEED):
+    for fold in deal_folds(table.ids, COUNT, _SEED):
         own = np.asarray([place[relation] for relation in fold])
         others = np.setdiff1d(np.arange(len(table.ids)), own)
         rest = replace(table, ids=tuple(table.ids[index] for index in others), phrasings=table.phrasings[:, :, others])

@@ -18,7 +18,7 @@ from zsre.exporter.dynamic import quantise_products
 from zsre.exporter.graph import export_relations, export_sentences, save_model
 from zsre.exporter.half import half_model
 from zsre.exporter.parity import Parity, check_parity
-from zsre.exporter.precision import STORAGE, Precision, store_weights
+from zsre.exporter.precision import FINE, STORAGE, Precision, store_weights
 from zsre.relations.contract import (
     CONTRACT_KEY,
     RELATIONS_ROLE,
@@ -58,18 +58,15 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     relation_tokenizer = _relation_tokenizer(encoder.model)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
+        sentences = store_weights(sentence_graph(run.model, precision), STORAGE[precision])
+        relations = export_relations(encoder.transformer, run.adapter)
+        relations = store_weights(relations, STORAGE[precision], fine=(FINE,) if run.adapter else ())
         for graph, role, tokenizer, path in (
-            (sentence_graph(run.model, precision), SENTENCES_ROLE, run.tokenizer, output),
-            (
-                export_relations(encoder.transformer, run.adapter),
-                RELATIONS_ROLE,
-                relation_tokenizer,
-                relations_path(output),
-            ),
+            (sentences, SENTENCES_ROLE, run.tokenizer, output),
+            (relations, RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
         ):
-            stored = store_weights(graph, STORAGE[precision])
-            add_metadata(stored, contract, role, tokenizer)
-            save_model(stored, path)
+            add_metadata(graph, contract, role, tokenizer)
+            save_model(graph, path)
     except OSError as error:
         raise OutputError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
     parity = check_parity(run, encoder, output, precision)

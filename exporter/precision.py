@@ -8,13 +8,15 @@ file. DequantizeLinear would be fused into low-precision kernels instead, silent
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from zsre.relations.errors import ModelError
 
 Storage = Literal["fp32", "fp16", "int8"]
 Precision = Literal["fp32", "fp16", "int8", "cuda-fp16", "dynamic-int8"]
@@ -35,11 +37,13 @@ SMALLEST = 4096
 FINE: Final = "adapter.moves_NE"
 
 
-def store_weights(model: onnx.ModelProto, storage: Storage) -> onnx.ModelProto:
+def store_weights(model: onnx.ModelProto, storage: Storage, fine: Collection[str] = ()) -> onnx.ModelProto:
     """Return the model with its large weights in fp32 stored small; the graph computes as it did.
 
-    The weights called `FINE` are never stored at less than 16 bits.
+    Weights called as in ``fine`` are never stored at less than 16 bits; raises ModelError if one of them isn't there.
     """
+    if missing := set(fine).difference(tensor.name for tensor in model.graph.initializer):
+        raise ModelError(f"the exported graph holds no weights called {', '.join(sorted(missing))}")
     if storage == "fp32":
         return model
     stored = onnx.ModelProto()
@@ -52,7 +56,7 @@ def store_weights(model: onnx.ModelProto, storage: Storage) -> onnx.ModelProto:
         array = numpy_helper.to_array(tensor)
         if array.dtype != np.float32 or array.ndim != 2 or array.size < SMALLEST:
             keep.append(tensor)
-        elif storage == "fp16" or tensor.name == FINE:
+        elif storage == "fp16" or tensor.name in fine:
             new.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + ".fp16"))
             nodes.append(helper.make_node("Cast", [new[-1].name], [tensor.name], to=TensorProto.FLOAT))
         else:

@@ -31,6 +31,13 @@ def show_calibration(console: Console, calibrated: Calibrated) -> None:
         table.add_row(name, *map(percent, (found.precision, found.recall, found.f1)), f"{error:.3f}")
     console.print(table)
     print_line(console, "  after: each fifth of the texts, by what the other four gave")
+    if calibrated.short:
+        assert calibrated.target_precision is not None
+        print_line(
+            console,
+            f"  on texts that it was not fitted to, less was right than the {percent(calibrated.target_precision)} "
+            "asked for: label more, or ask for more than you need",
+        )
     console.print()
     thresholds = [relation.threshold or 0.0 for relation in calibrated.written]
     print_line(

@@ -191,5 +191,5 @@ def _nothing(corpus: str, run: Run) -> str:
         return f"{corpus}: {_EMPTY}"
     return (
         f"{corpus}: every record was rejected ({reject_reasons(run.counts)}); "
-        f"see {run.output.folder.within(REJECTS_FILE)}, mend it, and run again"
+        f"{run.output.folder.within(REJECTS_FILE)} says what is wrong with each; mend the corpus, and run again"
     )

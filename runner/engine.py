@@ -157,7 +157,8 @@ class Engine(RelationEngine):
         positions: list[int] = []
         base = 0
         batches = list(self._batches(found.rows))
-        made = self._workers.map(self._encode_rows, batches)
+        # The longest first, so that no thread waits for one that came to them last.
+        made = reversed(self._workers.map(self._encode_rows, batches[::-1]))
         for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(batches, made, strict=True):
             mentions.append(batch_mentions)
             contexts.append(batch_contexts)
@@ -225,19 +226,19 @@ def load_engine(model: Path | None, device: str = "auto", threads: int | None = 
     if other.fingerprint != contract.fingerprint:
         beside = relations_path(path)
         raise ModelError(f"{beside}: belongs to another model than {path.name}; copy the two files of one export")
-    return Engine(contract, sentences, relations, _workers(chosen, threads))
+    return Engine(contract, sentences, relations, _workers(sentences.graph, threads))
 
 
 def load_relation_engine(model: Path | None, device: str = "auto", threads: int | None = None) -> RelationEngine:
     """Open the relation half of an exported model alone, with the same errors as `load_engine`."""
     chosen = choose_device(device)
     relations, contract = _open_relations(model or shipped_model(), chosen)
-    return RelationEngine(contract, relations, _workers(chosen, threads))
+    return RelationEngine(contract, relations, _workers(relations.graph, threads))
 
 
-def _workers(device: Device, threads: int | None) -> Workers:
+def _workers(graph: Graph, threads: int | None) -> Workers:
     """Return a thread for each processor; to a GPU, one batch after another goes."""
-    return Workers(threads or processors() if device.name == "CPU" else 1)
+    return Workers(1 if graph.device == "CUDA" else threads or processors())
 
 
 def _open_relations(model: Path, device: Device) -> tuple[Half, Contract]:

@@ -40,6 +40,12 @@ class Calibrated:
     validated: CrossValidated
     texts: int
     written: RelationSet
+    target_precision: float | None = None
+
+    @property
+    def short(self) -> bool:
+        """Tell whether less is right on other text than was asked for."""
+        return self.target_precision is not None and self.validated.counted.micro.precision < self.target_precision
 
 
 def measure_triples(arguments: argparse.Namespace, relations: RelationSet) -> TripleEvaluation:
@@ -79,7 +85,7 @@ def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrat
     thresholds = dict(zip(relations.ids, fitted.thresholds.tolist(), strict=True))
     own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
     written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)
-    return Calibrated(job, measured, fitted, validated, len(texts), written)
+    return Calibrated(job, measured, fitted, validated, len(texts), written, target)
 
 
 def check_calibration_flags(arguments: argparse.Namespace) -> None:

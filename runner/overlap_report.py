@@ -20,7 +20,7 @@ def overlap_lines(
     """
     ids = relations.ids
     source = ", ".join(contract.seen_data) or "data that it does not name"
-    zero_shot = f"zero-shot, so not trained on under any name: {_unseen(overlap, ids)} of {len(ids)} relations"
+    zero_shot = f"zero-shot, so not trained on under any known name: {_unseen(overlap, ids)} of {len(ids)} relations"
     if missing := frozenset(unstated):
         stated = [relation for relation in ids if relation not in missing]
         zero_shot += f"; {_unseen(overlap, stated)} of the {len(stated)} that {by} state"

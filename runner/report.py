@@ -23,7 +23,7 @@ from zsre.relations.errors import OutputError
 from zsre.relations.terminal import printable
 from zsre.runner.counts import Counts, counted
 from zsre.runner.logs import with_fields
-from zsre.runner.output import OutputDirectory
+from zsre.runner.output import REJECTS_FILE, OutputDirectory
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,8 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
         if count:
             yield f"  {count:>9,}  {what}"
     if counts.rejected:
-        yield f"  {counts.rejected:>9,}  of {counts.lines:,} lines rejected: {reject_reasons(counts)}"
+        reasons = f"{reject_reasons(counts)}; see {REJECTS_FILE}"
+        yield f"  {counts.rejected:>9,}  of {counts.lines:,} lines rejected: {reasons}"
     if run.unseen_types:
         yield f"  no entity had the type {', '.join(run.unseen_types)}, which the relations name"
     yield f"  output     {run.output}"

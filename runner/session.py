@@ -112,6 +112,7 @@ def open_session(path: Path, device: Device) -> ort.InferenceSession:
         raise ModelError(f"{path}: not a model that ONNX Runtime can read: {first_line(error)}") from error
     if device.name == "CUDA" and CUDA_PROVIDER not in session.get_providers():
         logger.warning("CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'")
+        return open_session(path, choose_device("cpu"))
     return session
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
@@ -160,6 +160,8 @@ def process_shards(
     def settled(most: int) -> Iterator[ShardResult]:
         """Wait until at most so many decisions are pending; yield the shards that they finish."""
         while len(pending) > most:
+            # Ctrl-C while waiting leaves it pending, for the shards that are still worth having.
+            wait((pending[0][1],))
             progress, future = pending.popleft()
             result = future.result()
             advance(progress.size, progress.documents)

@@ -9,23 +9,26 @@ pipe. Here each has a pipe to itself, which ends with it.
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from zsre.relations.errors import WorkerError
 from zsre.runner.pipeline import Annotation, SpacyPipeline, load_pipeline, text_batches
 
 #: Batches handed out for each process: one that it works on, and one to go on with.
 _AHEAD: Final = 2
+#: Seconds to wait for a process whose pipe has ended to say how it ended.
+_ENDING: Final = 1.0
 
 
 class WorkerPipeline:
@@ -49,13 +52,17 @@ class WorkerPipeline:
         """Yield what is found in each text, in order; raise WorkerError if a process dies."""
         batches = text_batches(texts)
         handed_out: deque[Future[list[Annotation]]] = deque()
-        while True:
-            wanted = len(self._workers) * _AHEAD - len(handed_out)
-            new = islice(batches, wanted)
-            handed_out.extend(self._threads.submit(self._annotate, batch, find_entities) for batch in new)
-            if not handed_out:
-                return
-            yield from handed_out.popleft().result()
+        try:
+            while True:
+                wanted = len(self._workers) * _AHEAD - len(handed_out)
+                new = islice(batches, wanted)
+                handed_out.extend(self._threads.submit(self._annotate, batch, find_entities) for batch in new)
+                if not handed_out:
+                    return
+                yield from handed_out.popleft().result()
+        finally:
+            for future in handed_out:
+                future.cancel()
 
     def close(self) -> None:
         """End the processes, whatever they are at."""
@@ -93,8 +100,10 @@ class _Worker:
             self._pipe.send((batch, find_entities))
             found: list[Annotation] | Exception = self._pipe.recv()
         except (EOFError, OSError) as error:
+            self._process.join(_ENDING)
             raise WorkerError(
-                "a spaCy process died, perhaps killed for want of memory: run again with fewer --processes"
+                f"a spaCy process died (exit code {self._process.exitcode}), perhaps killed for want of memory: run "
+                "again with fewer --processes"
             ) from error
         if isinstance(found, Exception):
             raise found
@@ -126,13 +135,23 @@ def _interrupts_held() -> Iterator[None]:
 def _serve(pipe: Connection, spec: str) -> None:
     """Annotate what comes through the pipe until the first process is gone, however that went; ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pipeline = load_pipeline(spec)
     with suppress(EOFError, ConnectionError):
+        pipeline = _tried(load_pipeline, spec)
         while True:
-            batch, find_entities = pipe.recv()
-            try:
-                found: list[Annotation] | Exception = pipeline.annotate_batch(batch, find_entities)
-            except Exception as error:
-                error.add_note(traceback.format_exc())
-                found = error
-            pipe.send(found)
+            batch = pipe.recv()
+            failed = isinstance(pipeline, Exception)
+            pipe.send(pipeline if failed else _tried(pipeline.annotate_batch, *batch))
+
+
+def _tried(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what comes of it, or what it raised, with where that was, as something that survives the pipe."""
+    try:
+        return work(*arguments)
+    except Exception as error:
+        raised: Exception = error
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raised = RuntimeError(f"{type(error).__name__}: {error}")
+        raised.add_note(traceback.format_exc())
+        return raised

@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ from zsre.trainer.setup import load_run, load_texts, prepare
 from zsre.trainer.validate import encode_pairs
 
 logger = logging.getLogger(__name__)
-FOLDS, SAMPLE = "folds", "sample.npz"
+FOLDS: Final = "folds"
 
 
 def dealt_folds(config: TrainConfig, relations: Sequence[str]) -> list[tuple[str, ...]]:
@@ -84,9 +85,12 @@ def calibrate(
         raise ConfigError("calibration needs densely annotated text: set calibration.data")
     _, facts = read_run(directory)
     folds = dealt_folds(config, facts.seen_relations)
+    labelled = [sentence for _, source in read_sources(config.calibration.data) for sentence in source]
     similarities, correct = [], []
     for number, fold in enumerate(folds):
-        sample = fold_sample(config, directory / FOLDS / str(number), fold, device, show)
+        folder = directory / FOLDS / str(number)
+        train_fold(config, folder, fold, device, show)
+        sample = score_fold(folder, labelled, fold, device)
         similarities.append(sample[0])
         correct.append(sample[1])
     calibration, error = fit_calibration(np.concatenate(similarities), np.concatenate(correct))
@@ -101,26 +105,19 @@ def calibrate(
     return calibration
 
 
-def fold_sample(
+def train_fold(
     config: TrainConfig, directory: Path, fold: tuple[str, ...], device: torch.device, show: Callable[[Status], None]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Train without a fold and return held-out similarities and whether each is right; kept in the folder."""
-    kept = directory / SAMPLE
-    if kept.is_file():
-        with np.load(kept) as arrays:
-            return arrays["similarities"], arrays["correct"]
+) -> None:
+    """Train a model without a fold, or go on with it, unless it is finished."""
+    if is_finished(directory):
+        return
+    logger.info("fold %s: without %s", directory.name, ", ".join(fold))
     name = f"{config.name}-fold-{directory.name}"
     without = dataclasses.replace(config, held_out=(*config.held_out, *fold), name=name)
-    if not is_finished(directory):
-        logger.info("fold %s: without %s", directory.name, ", ".join(fold))
-        setup = prepare(without, device)
-        if not is_started(directory):
-            start_run(directory, without)
-        fit(setup, directory, show)
-    labelled = [sentence for _, source in read_sources(config.calibration.data) for sentence in source]
-    similarities, correct = score_fold(directory, labelled, fold, device)
-    np.savez_compressed(kept, similarities=similarities, correct=correct)
-    return similarities, correct
+    setup = prepare(without, device)
+    if not is_started(directory):
+        start_run(directory, without)
+    fit(setup, directory, show)
 
 
 def score_fold(

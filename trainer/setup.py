@@ -96,6 +96,11 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     check_sources(config.calibration.data)
     if config.beyond_split and not config.split:
         raise ConfigError("beyond_split: there is no split to go beyond; set split, or leave this out")
+    if config.texts.adapter and config.model.alpha in (0, 0.5):
+        raise ConfigError(
+            f"texts.adapter: tells wordings apart by head, tail and context, and with model.alpha {config.model.alpha} "
+            "not all of them count; set alpha between 0 and 0.5, or leave the adapter out"
+        )
     sources = read_sources(config.data)
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)

@@ -30,7 +30,7 @@ def test_a_try_of_the_command_measures_every_try_and_records_nothing(
 ) -> None:
     assert main(["tries", "--rounds", "1", "--items", "2"], places) == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
-    assert [row.split(" | ")[0] for row in rows] == [f"| {each.name}" for each in TRIES]
+    assert [row.split(" | ")[0] for row in rows] == ["| what ships", *(f"| {each.name}" for each in TRIES)]
     assert not places.results.exists()
 
 
@@ -54,7 +54,9 @@ def test_a_constant_that_is_gone_is_no_silent_try(monkeypatch: pytest.MonkeyPatc
 
 def test_the_page_has_a_table_of_what_was_tried(tmp_path: Path) -> None:
     assert "## Tried" not in render(tmp_path).read_text("utf-8")
-    append_line(MEASURED, tmp_path)
+    for line in ({"variant": "no longer tried", "date": "2025-12-02T03:04:05+00:00"}, {}):
+        append_line({**MEASURED, **line}, tmp_path)
     page = render(tmp_path).read_text("utf-8")
     assert "| larger batches | slower | 0.80× | 0.50× to 0.90× | 3 | 2026-01-02 |" in page.splitlines()
     assert "Made by `python -m benchmarks tries --rounds 3`" in page
+    assert "no longer tried" not in page

@@ -52,7 +52,7 @@ def test_an_adapter_has_not_seen_the_relations_that_it_is_unknown_to(
     given = np.ones((len(RELATIONS), 3, encoder.width), dtype=np.float32)
     unknown(table, [given], table.mean(), AdapterConfig())
     left_out = [set(table.ids) - each for each in fitted]
-    assert len(fitted) == wordings.FOLDS
+    assert len(fitted) == wordings.COUNT
     assert sorted(own for fold in left_out for own in fold) == sorted(table.ids)
 
 

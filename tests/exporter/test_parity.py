@@ -35,6 +35,16 @@ def test_a_graph_that_computes_something_else_is_refused(precision: Precision, s
         check_parity(run, encoder, shared.exported.model, precision)
 
 
+def test_an_adapter_that_moves_nothing_is_noticed(shared: ExportedRun) -> None:
+    run = load_run(shared.run.directory)
+    encoder = run.relation_encoder()
+    assert run.adapter is not None
+    run.adapter.moves_NE.zero_()
+    # The made-up model's moves are small.
+    with pytest.raises(ModelError, match="differs from the torch model"):
+        check_parity(run, encoder, shared.exported.model, "fp32")
+
+
 def test_mentions_are_read_from_brackets_and_paired_in_both_orders() -> None:
     sentence = mark_up("[[Ada]] met [[Bo]] in [[Caen]].")
     assert sentence.text == "Ada met Bo in Caen."

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.exporter.exported_run import ExportedRun, Vectors, largest_difference
 from zsre.exporter import precision
 from zsre.exporter.precision import FINE, Precision, quantise, store_weights
+from zsre.relations.errors import ModelError
 
 #: Kernels that compute in less than 32 bits, or keep weights quantised until they do.
 LOW = ("DequantizeLinear", "QuantizeLinear", "Integer", "Quant", "QLinear", "NBits", "Float16")
@@ -157,8 +158,13 @@ def test_the_moves_of_an_adapter_keep_sixteen_bits(shared: ExportedRun) -> None:
     model = onnx.load(shared.exported.relations)
     assert FINE in {tensor.name for tensor in model.graph.initializer}, "the name that torch exports it by"
 
-    stored = store_weights(model, "int8")
+    stored = store_weights(model, "int8", fine=(FINE,))
 
     kinds = {tensor.name: tensor.data_type for tensor in stored.graph.initializer}
     assert kinds[f"{FINE}.fp16"] == TensorProto.FLOAT16
     assert TensorProto.INT8 in kinds.values()
+
+
+def test_weights_that_must_stay_fine_have_to_be_there(shared: ExportedRun) -> None:
+    with pytest.raises(ModelError, match="holds no weights called gone"):
+        store_weights(onnx.load(shared.exported.relations), "int8", fine=(FINE, "gone"))

@@ -297,7 +297,7 @@ def test_folders_and_patterns_are_read_and_ids_say_which_file(place: Path) -> No
     ("content", "message"),
     [
         (b"\n \n", "corpus.jsonl: holds no records, so there is nothing to extract from"),
-        (b'{"body": "x"}\n[]\n{"body": "y"}\n', "every record was rejected (missing_text 2, not_an_object 1); see "),
+        (b'{"body": "x"}\n[]\n{"body": "y"}\n', "every record was rejected (missing_text 2, not_an_object 1); "),
     ],
 )
 def test_a_corpus_that_gives_no_document_is_an_error_and_not_in_the_way_of_the_next_run(

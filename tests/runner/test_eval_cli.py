@@ -88,7 +88,7 @@ def test_what_a_person_sees(capsys: pytest.CaptureFixture[str]) -> None:
         "macro F1, as in scikit-learn                     96.83",
         "",
         "the model was trained on 1 relations of some",
-        "zero-shot, so not trained on under any name: 2 of 3 relations",
+        "zero-shot, so not trained on under any known name: 2 of 3 relations",
         "  not zero-shot, trained on (1): P26 spouse",
         "measured sentences may have been trained on; --training-data FILE leaves such sentences out",
     ]

@@ -53,7 +53,7 @@ def test_what_a_person_sees() -> None:
         "macro F1, as in scikit-learn                     44.05",
         "",
         "the model was trained on 0 relations of some",
-        "zero-shot, so not trained on under any name: 5 of 5 relations; 2 of the 2 that pairs state",
+        "zero-shot, so not trained on under any known name: 5 of 5 relations; 2 of the 2 that pairs state",
         "measured sentences may have been trained on; --training-data FILE leaves such sentences out",
     ]
 
@@ -74,7 +74,7 @@ def test_what_was_seen_in_training_is_said() -> None:
     seen = ("P26", "P112", "P156", "Entity-Origin")
     assert shown(evaluation(seen=seen), seen)[-6:-1] == [
         "the model was trained on 4 relations of some",
-        "zero-shot, so not trained on under any name: 2 of 5 relations; 0 of the 2 that pairs state",
+        "zero-shot, so not trained on under any known name: 2 of 5 relations; 0 of the 2 that pairs state",
         "  not zero-shot, trained on (2): P112 founded by [old]; P26 spouse",
         "  not zero-shot, trained on under another name (1): P155 follows (as P156)",
         "  zero-shot, but close in meaning to one trained on (1): P19 place of birth (close to Entity-Origin)",
@@ -84,7 +84,7 @@ def test_what_was_seen_in_training_is_said() -> None:
 def test_where_every_relation_is_stated_they_are_counted_once() -> None:
     relations = RelationSet(tuple(RELATIONS)[:2])
     found = evaluate(FakeEngine(), examples(), relations, Passed())
-    assert "zero-shot, so not trained on under any name: 2 of 2 relations" in shown(found)
+    assert "zero-shot, so not trained on under any known name: 2 of 2 relations" in shown(found)
 
 
 def test_a_relation_that_is_named_by_its_id_is_named_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from zsre.relations.relation import OwnCalibration
 from zsre.relations.relations_file import read_relations
 from zsre.runner import eval_cli, eval_triples
 from zsre.runner.entities import load_annotator
+from zsre.runner.triple_metrics import Counted
 
 cached_annotator = cache(load_annotator)
 NAMES = ("Ann", "Bob", "Cyd", "Dee", "Eve", "Fay", "Gus", "Hal", "Ida", "Jon", "Kay", "Lee")
@@ -185,6 +187,19 @@ def test_what_a_person_sees_of_a_calibration(capsys: pytest.CaptureFixture[str])
     assert any(re.fullmatch(r"after( +\d+\.\d\d){3} +0\.\d{3}", line) for line in lines)
     assert any(line.startswith("new.yaml: thresholds from 0.") for line in lines)
     assert lines[-1] == "  without a label, so with what the others gave (1): P19"
+
+
+def test_a_target_that_other_text_misses_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--calibrate", "data.jsonl", "-o", "new.yaml", "--target-precision", "0.5"]
+    assert run(*flags) == 0
+    assert "less was right" not in capsys.readouterr().out
+    counted = Counted.micro
+    poor = property(lambda own: replace(counted.__get__(own), precision=0.4286))
+    monkeypatch.setattr(Counted, "micro", poor)
+    assert run(*flags) == 0
+    assert "less was right than the 50.00 asked for: label more" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,8 @@ def test_a_gpu_that_does_not_start_is_worth_a_warning(
     monkeypatch.setattr(
         ort, "InferenceSession", lambda path, options, providers, **more: original(path, options, providers[1:], **more)
     )
-    assert open_session(tiny_model, CUDA).get_providers() == ["CPUExecutionProvider"]
+    session = open_session(tiny_model, CUDA)
+    assert session.get_providers() == ["CPUExecutionProvider"]
     assert [record.message for record in caplog.records] == [
         "CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'"
     ]

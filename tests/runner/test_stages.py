@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 
 import pytest
 
 from tests.runner.fakes import FakeEngine, held_shard, jsonl, make_job
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.runner import batch
+from zsre.runner import batch, stages
 from zsre.runner.batch import Batch
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
@@ -102,3 +103,22 @@ def test_vectors_of_a_shard_that_breaks_off_are_dropped() -> None:
     done = [index for what, index in sink.notes if what == "committed"]
     assert done == list(range(len(done)))
     assert not any(thread.name.startswith(("zsre-ahead", "zsre-decide")) for thread in threading.enumerate())
+
+
+def test_ctrl_c_while_waiting_loses_no_shard_that_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = 0
+
+    def interrupted(futures: Sequence[Future[object]]) -> None:
+        nonlocal waited
+        waited += 1
+        if waited == 6:
+            raise KeyboardInterrupt
+        wait(futures)
+
+    monkeypatch.setattr(stages, "wait", interrupted)
+    sink, found = Sink(), []
+    with pytest.raises(KeyboardInterrupt):
+        for result in process_shards(_shards(7), make_job(), sink=sink):
+            found.append(result.index)
+    done = [index for what, index in sink.notes if what == "committed"]
+    assert found == done == list(range(len(done))) and done

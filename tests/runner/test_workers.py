@@ -85,6 +85,36 @@ def _die_amid_the_answer(pipe: Connection, _: str) -> None:
     os.write(pipe.fileno(), (1000).to_bytes(4, "big") + b"beginning")
 
 
+class UnpicklableError(Exception):
+    """Comes out of a pickle as a TypeError."""
+
+    def __init__(self, place: str, detail: str) -> None:
+        super().__init__(f"{detail} in {place}")
+
+
+def _raise(spec: str) -> None:
+    raise UnpicklableError("row 7", "no verb")
+
+
+def _cannot_load(pipe: Connection, spec: str) -> None:
+    workers_module.load_pipeline = _raise  # type: ignore[assignment]
+    _serve(pipe, spec)
+
+
+_serve = workers_module._serve
+
+
+def test_what_cannot_be_loaded_or_sent_is_told_all_the_same(
+    pipeline: SpacyPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "_serve", _cannot_load)
+    workers = WorkerPipeline(pipeline, 1)
+    with pytest.raises(RuntimeError, match="UnpicklableError: no verb in row 7") as raised:
+        list(workers.annotate([TEXT], True))
+    assert "in _raise" in raised.value.__notes__[0]
+    workers.close()
+
+
 def test_what_a_process_raises_is_raised_with_where_it_was(workers: WorkerPipeline) -> None:
     with pytest.raises(ValueError, match="E1041") as raised:
         list(workers.annotate([["no text"]], True))  # type: ignore[list-item]

@@ -171,8 +171,6 @@ class TestCalibrate:
         monkeypatch.setattr(folds, "fit", None)
         monkeypatch.setattr(folds, "prepare", None)
         assert calibrate(config, run, CPU, shown.append) == calibration
-        (run / "folds" / "1" / "sample.npz").unlink()
-        assert calibrate(config, run, CPU, shown.append) == calibration
 
     def test_needs_data(self, tiny_config: Callable[..., TrainConfig], run: Path) -> None:
         with pytest.raises(ConfigError, match=r"needs densely annotated text: set calibration\.data"):
