@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
@@ -22,9 +23,7 @@ PRECISIONS: Final = ("fp32", "fp16", "int8", "cuda-fp16", "dynamic-int8")
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    command = argparse.ArgumentParser(
-        prog=PROGRAM, description="Turn a run directory into model.onnx and model.relations.onnx."
-    )
+    command = CommandParser(prog=PROGRAM, description="Turn a run directory into model.onnx and model.relations.onnx.")
     command.add_argument("output", type=Path, help="model file to write, ending in .onnx")
     command.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
     command.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
@@ -11,12 +12,13 @@ from typing import Final
 
 from zsre.relations.errors import RelationsFileError
 from zsre.relations.problems import nearest
-from zsre.relations.relation import Relation, RelationSet
+from zsre.relations.relation import RelationSet
 from zsre.relations.relations_file import read_relations
 
 #: What names the catalogue where a path may stand. A file of this name is reached as ``./wikidata``.
 CATALOGUE: Final = "wikidata"
 _EXAMPLE: Final = f"{CATALOGUE}:P112,P26"
+_ID: Final = re.compile(r"P\d+", re.IGNORECASE)
 
 
 def load_relations(spec: str, known_types: Collection[str] | None = None) -> RelationSet:
@@ -48,22 +50,22 @@ def _pick(catalogue: RelationSet, picks: str, spec: str) -> RelationSet:
     wanted = [pick.strip() for pick in picks.split(",") if pick.strip()]
     if not wanted:
         raise RelationsFileError(f"{CATALOGUE}: no relation after the colon: pick some by id or name, as in {_EXAMPLE}")
+    by_key = {key.casefold(): relation for relation in catalogue for key in (relation.name, relation.id)}
+    if missing := [pick for pick in wanted if pick.casefold() not in by_key]:
+        told = ", ".join(f"{pick!r}{_hint(pick, catalogue)}" for pick in missing)
+        raise RelationsFileError(
+            f"{spec}: the catalogue has no relation {told}; {CATALOGUE} alone takes all {len(catalogue)}"
+        )
     # A dictionary, so that a relation that is picked twice comes once.
-    picked = {relation.id: relation for relation in (_find(catalogue, pick, spec) for pick in wanted)}
+    picked = {relation.id: relation for relation in (by_key[pick.casefold()] for pick in wanted)}
     relations = (
         relation if relation.inverse in picked else replace(relation, inverse=None) for relation in picked.values()
     )
     return replace(catalogue, relations=tuple(relations), source=spec)
 
 
-def _find(catalogue: RelationSet, wanted: str, spec: str) -> Relation:
-    by_key = {key.casefold(): relation for relation in catalogue for key in (relation.name, relation.id)}
-    found = by_key.get(wanted.casefold())
-    if found is not None:
-        return found
-    keys = [key for relation in catalogue for key in (relation.id, relation.name)]
-    meant = nearest(wanted, keys)
-    known = by_key[meant.casefold()] if meant else None
-    hint = f"did you mean {known.id} ({known.name})? " if known else ""
-    remedy = f"{hint}{CATALOGUE} without a colon takes all {len(catalogue)} relations"
-    raise RelationsFileError(f"{spec}: the catalogue has no relation {wanted!r}: {remedy}")
+def _hint(wanted: str, catalogue: RelationSet) -> str:
+    """Return what a name may have meant; ids that look alike mean nothing alike."""
+    by_name = {relation.name: relation.id for relation in catalogue}
+    meant = None if _ID.fullmatch(wanted) else nearest(wanted, by_name)
+    return f" (did you mean {by_name[meant]}, {meant}?)" if meant else ""

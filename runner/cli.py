@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NoReturn
 
+from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import UsageError, ZsreError
 from zsre.runner.flags import add_flags
 from zsre.runner.lines import MAX_LINE_BYTES
@@ -57,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(CommandParser):
     """Raises what it finds wrong, so that this can be told in either form."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise UsageError(self.explained(message))
 
 
 def _form_of(given: Sequence[str]) -> str:
@@ -74,7 +75,6 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = _Parser(
         prog=PROGRAM,
-        allow_abbrev=False,
         description="Write the triples that a corpus states, for relations that are described in a YAML file.",
     )
     fields = RecordSettings()

@@ -61,13 +61,14 @@ class Decisions:
 class Rules:
     """What makes a scored pair a triple: thresholds (R,) on the score, and how many relations a pair may have.
 
-    ``partners`` gives, for each relation, those that state the same fact when head and tail change places:
-    itself if it is symmetric, and its inverse.
+    ``rivals`` gives, for each relation, those of which only one comes out between two mentions: itself, in the better
+    order, and its inverse. The other order says the same if the relation is symmetric, and the contrary if it isn't:
+    who bought a company was not bought by it.
     """
 
     calibration: Calibration
     thresholds: NDArray[np.float64]
-    partners: tuple[frozenset[int], ...]
+    rivals: tuple[frozenset[int], ...]
     max_relations: int = 3
 
 
@@ -91,7 +92,7 @@ def make_rules(relations: RelationSet, contract: Contract, threshold: float | No
     return Rules(
         calibration=calibration,
         thresholds=np.asarray([default if value is None else value for value in chosen], dtype=np.float64),
-        partners=swap_partners(relations),
+        rivals=tuple(found | {index} for index, found in enumerate(swap_partners(relations))),
         max_relations=max_relations,
     )
 
@@ -177,7 +178,7 @@ def decide(
     the types of head and tail, and two numbers that identify the mentions within the batch and grow along the text.
     """
     found = scored(vectors, relation_vectors, mask.rows, types, rules)
-    return best_per_pair(one_per_fact(found, ends, rules.partners), rules.max_relations)
+    return best_per_pair(one_per_fact(found, ends, rules.rivals), rules.max_relations)
 
 
 def scored(
@@ -232,29 +233,27 @@ def score_pairs(
     )
 
 
-def one_per_fact(decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]) -> Decisions:
-    """Leave out what another decision says the other way round: a symmetric relation, or an inverse."""
-    return decisions.take(np.flatnonzero(said_by(decisions, ends, partners) < 0))
+def one_per_fact(decisions: Decisions, ends: NDArray[np.int64], rivals: Sequence[frozenset[int]]) -> Decisions:
+    """Leave out what says the same as a better decision between the same two mentions, or the contrary."""
+    return decisions.take(np.flatnonzero(said_by(decisions, ends, rivals) < 0))
 
 
-def said_by(decisions: Decisions, ends: NDArray[np.int64], partners: Sequence[frozenset[int]]) -> NDArray[np.int64]:
-    """Return (N,): the row of the decision that stays and says the same the other way round; −1 for one that stays.
+def said_by(decisions: Decisions, ends: NDArray[np.int64], rivals: Sequence[frozenset[int]]) -> NDArray[np.int64]:
+    """Return (N,): the row of the decision that stays in a row's place, its rival; −1 for one that stays.
 
     The higher similarity stays. On a tie it is the relation that comes first in the file, and of the two orders of one
     relation the one whose head comes first in the text.
     """
     said = np.full(len(decisions), -1, dtype=np.int64)
-    swappable = np.asarray([bool(found) for found in partners], dtype=np.bool_)
-    rivals = np.flatnonzero(swappable[decisions.relation])
-    heads, tails = ends[decisions.pair[rivals], 0], ends[decisions.pair[rivals], 1]
-    order = np.lexsort((tails, heads, decisions.relation[rivals], -decisions.similarity[rivals]))
+    heads, tails = ends[decisions.pair, 0], ends[decisions.pair, 1]
+    order = np.lexsort((tails, heads, decisions.relation, -decisions.similarity))
     kept: dict[tuple[int, int, int], int] = {}
     for rank, position in enumerate(order):
-        head, tail = int(heads[position]), int(tails[position])
-        relation = int(decisions.relation[rivals[position]])
-        better = [kept[tail, head, partner] for partner in partners[relation] if (tail, head, partner) in kept]
+        head, tail, relation = int(heads[position]), int(tails[position]), int(decisions.relation[position])
+        said_before = ((*both, rival) for rival in rivals[relation] for both in ((head, tail), (tail, head)))
+        better = [kept[fact] for fact in said_before if fact in kept]
         if better:
-            said[rivals[position]] = rivals[order[min(better)]]
+            said[position] = order[min(better)]
         else:
             kept[head, tail, relation] = rank
     return said

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import DataError, OutputError, UsageError, ZsreError
 from zsre.relations.readers import FORMATS, read_labelled
 from zsre.relations.relation import RelationSet
@@ -50,9 +51,8 @@ SOURCE: Final = Path(__file__).resolve().parent
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    command = argparse.ArgumentParser(
+    command = CommandParser(
         prog=PROGRAM,
-        allow_abbrev=False,
         description="Measure an exported model or a run directory on labelled data.",
     )
     add = command.add_argument

@@ -212,7 +212,7 @@ def _verdicts(batch: Batch, job: Job) -> dict[_Key, tuple[Verdict, OtherWay | No
     written = set(_keys(decide_batch(batch, job, job.rules)))
     keys = _keys(found)
     verdicts: dict[_Key, tuple[Verdict, OtherWay | None]] = {}
-    for key, said in zip(keys, said_by(found, batch.ends(), job.rules.partners).tolist(), strict=True):
+    for key, said in zip(keys, said_by(found, batch.ends(), job.rules.rivals).tolist(), strict=True):
         if said >= 0:
             better = keys[said]
             other_way = _other_way(batch, job, better, float(found.similarity[said]), better in written)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import DataError, UsageError, ZsreError
 from zsre.relations.terminal import printable
 from zsre.runner.cli import INTERRUPTED, interrupts_deferred, open_standard_streams
@@ -49,9 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=PROGRAM,
-        allow_abbrev=False,
         description="Say of every pair of mentions in a text which relations came closest, and why each was or wasn't "
         "written.",
     )

@@ -95,7 +95,7 @@ def verdict_words(explanation: Explanation, pair: ExplainedPair, own: Considered
             than = "higher similarity" if other.similarity > own.similarity else "same similarity, and comes first"
             unwritten = "" if other.written else f"; that is {beyond}"
             fact = f"{other.head} –{other.relation}→ {other.tail}"
-            return f"said the other way round by: {fact} ({than}){unwritten}"
+            return f"better the other way round: {fact} ({than}){unwritten}"
 
 
 def _misfits(pair: ExplainedPair, own: Considered) -> str:

@@ -37,7 +37,7 @@ class Measured:
     """What extraction makes of labelled text.
 
     ``written`` are the triples that the rules let through, ``possible`` those that would be with no threshold at all:
-    whatever the threshold, these have the same order, partners and most relations for a pair.
+    whatever the threshold, these have the same order, rivals and most relations for a pair.
     """
 
     written: Judged

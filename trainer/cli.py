@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
@@ -29,9 +30,7 @@ DEFAULT_CONFIG: Final = Path("zsre-train.yaml")
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    command = argparse.ArgumentParser(
-        prog=PROGRAM, description="Fit SDZRE on labelled sentences and write a run directory."
-    )
+    command = CommandParser(prog=PROGRAM, description="Fit SDZRE on labelled sentences and write a run directory.")
     command.add_argument(
         "config", nargs="*", type=Path, metavar="CONFIG",
         help="configuration files, of which later ones override earlier ones (default: zsre-train.yaml)",

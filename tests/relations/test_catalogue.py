@@ -76,12 +76,12 @@ def test_nothing_picked(picks: str) -> None:
     )
 
 
-def test_unknown_pick() -> None:
+def test_unknown_picks_are_told_all_at_once() -> None:
     with pytest.raises(RelationsFileError) as caught:
-        load_relations("wikidata:P112,spose")
+        load_relations("wikidata:P112,spose,P9999")
     assert str(caught.value) == (
-        "wikidata:P112,spose: the catalogue has no relation 'spose': did you mean P26 (spouse)? "
-        f"wikidata without a colon takes all {len(RELATIONS)} relations"
+        "wikidata:P112,spose,P9999: the catalogue has no relation 'spose' (did you mean P26, spouse?), 'P9999'; "
+        f"wikidata alone takes all {len(RELATIONS)}"
     )
 
 

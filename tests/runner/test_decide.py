@@ -97,8 +97,9 @@ def test_at_most_so_many_relations_for_a_pair_and_ties_go_by_order() -> None:
     ]
 
 
-def test_a_symmetric_relation_comes_out_once_in_the_better_order() -> None:
-    relations = _relations("a", a=Relation("a", "a", "a", symmetric=True))
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_relation_comes_out_once_for_two_mentions_in_the_better_order(symmetric: bool) -> None:
+    relations = _relations("a", a=Relation("a", "a", "a", symmetric=symmetric))
     assert _decide(relations, [[0.5], [0.75]], [(0, 1), (1, 0)]) == [(1, "a")]
     assert _decide(relations, [[0.75], [0.5]], [(0, 1), (1, 0)]) == [(0, "a")]
     assert _decide(relations, [[0.75], [0.75]], [(0, 1), (1, 0)]) == [(0, "a")]
@@ -112,7 +113,7 @@ def test_of_inverses_only_the_better_one_is_written() -> None:
     assert _decide(relations, [[0.75, 0], [0, 0.875]], order) == [(1, "child")]
     assert _decide(relations, [[0.875, 0], [0, 0.75]], order) == [(0, "parent")]
     assert _decide(relations, [[0, 0.75], [0.75, 0]], order) == [(1, "parent")], "a tie goes by order in the file"
-    assert _decide(relations, [[0.75, 0.75], [0, 0]], order) == [(0, "parent"), (0, "child")], "no swap, no rivalry"
+    assert _decide(relations, [[0.75, 0.75], [0, 0]], order) == [(0, "parent")], "nobody is both"
 
 
 def test_a_rival_is_only_beaten_by_what_is_written() -> None:

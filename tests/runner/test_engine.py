@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
@@ -367,3 +368,22 @@ def test_the_model_that_ships_gives_the_same_bits_alone_and_among_others() -> No
         position = own.stop
         np.testing.assert_array_equal(alone.contexts, together.contexts[own])
         np.testing.assert_array_equal(alone.mentions[alone.pairs], together.mentions[together.pairs[own]])
+
+
+def test_a_gpu_that_does_not_start_leaves_the_cpu_all_its_threads(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gpu = session.Device("CUDA", (("CUDAExecutionProvider", {}), "CPUExecutionProvider"))
+    monkeypatch.setattr(engine_module, "choose_device", lambda wanted: gpu)
+    start, disabled = ort.InferenceSession, []
+
+    def without_gpu(path: str, options: ort.SessionOptions, providers: list[object], **more: object) -> object:
+        disabled.append(more["disabled_optimizers"])
+        return start(path, options, [each for each in providers if each == "CPUExecutionProvider"], **more)
+
+    monkeypatch.setattr(ort, "InferenceSession", without_gpu)
+    engine = load_engine(tiny_model, "auto", 3)
+    all_at_once = Barrier(3, timeout=10)
+    assert engine.device == "CPU" and engine._workers.map(lambda _: all_at_once.wait() >= 0, range(3)) == [True] * 3
+    assert disabled == [[], list(session.CPU_DISABLED)] * 2
+    assert "CUDA could not be started" in caplog.text

@@ -93,13 +93,13 @@ def _names(rows: Sequence[dict[str, object]]) -> list[tuple[object, ...]]:
             ("Ann", "P26", "Bob"), ("Ann", "P26", "Cy"), ("Bob", "P26", "Cy"),
         ]),
         ("Ann leads Bob.", make_job(RelationSet((LEADS, LED)), threshold=0.0), [
-            ("Ann", "leads", "Bob"), ("Bob", "leads", "Ann"),
+            ("Ann", "leads", "Bob"),
         ]),
         ("Ann met Acme in Rome.", make_job(RelationSet((BORN_IN, FOUNDED_BY)), threshold=0.0), [
             ("Ann", "P19", "Rome"), ("Acme", "P112", "Ann"),
         ]),
         ("Ann married Bob.", _limited(make_job(RelationSet((SPOUSE, LEADS, LED)), threshold=0.0), 1), [
-            ("Ann", "P26", "Bob"), ("Bob", "leads", "Ann"),
+            ("Ann", "P26", "Bob"),
         ]),
         ("Ann ate. Rome and Paris.", make_job(), []),
     ],
@@ -234,16 +234,19 @@ def test_relations_that_the_types_exclude_are_shown_if_they_match_better() -> No
 def test_top_limits_what_is_shown_but_hides_nothing_that_is_written() -> None:
     described = [Relation(f"r{number}", f"r{number}", "who married this person") for number in range(5)]
     relations = RelationSet(
-        (*described[:4], replace(described[4], threshold=0.0, description="whom this person likes"))
+        (
+            *described[:4],
+            replace(described[4], threshold=0.0, description="whom this person likes", tail=Argument(("GPE",))),
+        )
     )
     high = make_job(relations, threshold=0.9)
-    assert _verdicts(_explained("Ann married Bob.", high, top=2), "Ann", "Bob") == {
+    assert _verdicts(_explained("Ann married Rome.", high, top=2), "Ann", "Rome") == {
         "r0": Verdict.BELOW_THRESHOLD,
         "r1": Verdict.BELOW_THRESHOLD,
         "r4": Verdict.WRITTEN,
     }
     low = make_job(relations)
-    assert _verdicts(_explained("Ann married Bob.", low, top=4), "Ann", "Bob") == {
+    assert _verdicts(_explained("Ann married Rome.", low, top=4), "Ann", "Rome") == {
         "r0": Verdict.WRITTEN,
         "r1": Verdict.WRITTEN,
         "r2": Verdict.WRITTEN,

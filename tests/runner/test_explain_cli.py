@@ -62,7 +62,7 @@ def test_programs_get_an_object_for_every_pair(capsys: pytest.CaptureFixture[str
     assert [(pair["tail"], pair["left_out"]) for pair in pairs] == [("Bill Gates", None), ("Hawaii", "unfitting")]
     (own,) = pairs[0]["relations"]
     assert own["verdict"] == "other_way_round"
-    assert own["reason"] == "said the other way round by: Bill Gates –spouse→ Melinda French (higher similarity)"
+    assert own["reason"] == "better the other way round: Bill Gates –spouse→ Melinda French (higher similarity)"
     assert pairs[0]["sentence"] == TEXT and TEXT[pairs[0]["tail_start"] : pairs[0]["tail_end"]] == "Bill Gates"
 
 
