@@ -9,13 +9,13 @@ pipe. Here each has a pipe to itself, which ends with it.
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -49,7 +49,7 @@ class WorkerPipeline:
         return [worker.process_id for worker in self._workers]
 
     def annotate(self, texts: Iterable[str], find_entities: bool) -> Iterator[Annotation]:
-        """Yield what is found in each text, in order; raise WorkerError if a process dies."""
+        """Yield what is found in each text, in order; raise WorkerError if a process fails or dies."""
         batches = text_batches(texts)
         handed_out: deque[Future[list[Annotation]]] = deque()
         try:
@@ -95,18 +95,18 @@ class _Worker:
         return self._process.pid
 
     def annotate(self, batch: list[str], find_entities: bool) -> list[Annotation]:
-        """Return what the process finds in a batch; raise what it raised, and WorkerError if it dies."""
+        """Return what the process finds in a batch; raise WorkerError if it fails or dies."""
         try:
             self._pipe.send((batch, find_entities))
-            found: list[Annotation] | Exception = self._pipe.recv()
+            found: list[Annotation] | _Failure = self._pipe.recv()
         except (EOFError, OSError) as error:
             self._process.join(_ENDING)
             raise WorkerError(
                 f"a spaCy process died (exit code {self._process.exitcode}), perhaps killed for want of memory: run "
                 "again with fewer --processes"
             ) from error
-        if isinstance(found, Exception):
-            raise found
+        if isinstance(found, _Failure):
+            raise WorkerError(f"a spaCy process failed: {found.told}")
         return found
 
     def kill(self) -> None:
@@ -139,19 +139,20 @@ def _serve(pipe: Connection, spec: str) -> None:
         pipeline = _tried(load_pipeline, spec)
         while True:
             batch = pipe.recv()
-            failed = isinstance(pipeline, Exception)
-            pipe.send(pipeline if failed else _tried(pipeline.annotate_batch, *batch))
+            pipe.send(pipeline if isinstance(pipeline, _Failure) else _tried(pipeline.annotate_batch, *batch))
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What was raised, in words: not every exception survives a pipe."""
+
+    told: str
 
 
 def _tried(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what comes of it, or what it raised, with where that was, as something that survives the pipe."""
+    """Return what comes of it, or a failure, whose traceback goes to standard error."""
     try:
         return work(*arguments)
     except Exception as error:
-        raised: Exception = error
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            raised = RuntimeError(f"{type(error).__name__}: {error}")
-        raised.add_note(traceback.format_exc())
-        return raised
+        traceback.print_exc()
+        return _Failure(f"{type(error).__name__}: {error}")

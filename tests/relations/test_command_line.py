@@ -30,8 +30,8 @@ def test_a_mistyped_flag_is_told_with_the_one_that_was_meant(
     with pytest.raises(SystemExit) as ended:
         parser.parse_args(given)
     assert ended.value.code == 2
-    usage, line = capsys.readouterr().err.splitlines()
-    assert usage.startswith("usage: zsre-made-up ") and line == f"zsre-made-up: error: {message}"
+    *usage, line = capsys.readouterr().err.splitlines()
+    assert usage[0].startswith("usage: zsre-made-up ") and line == f"zsre-made-up: error: {message}"
 
 
 def test_a_flag_has_one_name(parser: CommandParser) -> None:
