@@ -28,7 +28,7 @@ from zsre.trainer.relation_table import RelationEncoder, build_table
 from zsre.trainer.setup import load_run, load_texts
 from zsre.trainer.validate import encode_pairs
 
-#: Documents on which nothing that is reported elsewhere is measured.
+#: Documents that no figure of unseen relations is measured on.
 DATA: Final = "redocred/dev.json.gz"
 SETTINGS: Final = (
     None,

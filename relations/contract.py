@@ -46,7 +46,9 @@ class Calibration:
 
     def probability(self, similarity: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return probabilities of the shape of ``similarity``."""
-        logits = self.slope * similarity.astype(np.float64) + self.intercept
+        # A product too small to be told from 0 is 0, whatever the caller makes of such products.
+        with np.errstate(under="ignore"):
+            logits = self.slope * similarity.astype(np.float64) + self.intercept
         probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60)))
         return probabilities
 
