@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from zsre.runner import workers as workers_module
 from zsre.runner.pipeline import SpacyPipeline, load_pipeline
 from zsre.runner.workers import WorkerPipeline
 
+Serve = Callable[[Connection, str], None]
+_serve = workers_module._serve
 TEXT = "Bill Gates founded Microsoft in Albuquerque.  He left in 2008. 😀 Anna met Bob Jones."
 
 
@@ -31,6 +34,18 @@ def workers(pipeline: SpacyPipeline) -> Iterator[WorkerPipeline]:
     made = WorkerPipeline(pipeline, 2)
     yield made
     made.close()
+
+
+@pytest.fixture
+def serving(pipeline: SpacyPipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Serve], WorkerPipeline]]:
+    """Return a function that makes one process that serves in another way."""
+    with ExitStack() as ending:
+
+        def make(serve: Serve) -> WorkerPipeline:
+            monkeypatch.setattr(workers_module, "_serve", serve)
+            return ending.enter_context(closing(WorkerPipeline(pipeline, 1)))
+
+        yield make
 
 
 def test_several_processes_give_the_same_in_order(pipeline: SpacyPipeline, workers: WorkerPipeline) -> None:
@@ -70,13 +85,10 @@ def test_a_killed_process_is_an_error_and_not_a_wait(workers: WorkerPipeline) ->
 
 
 def test_a_process_killed_amid_its_answer_is_an_error_and_not_a_wait(
-    pipeline: SpacyPipeline, monkeypatch: pytest.MonkeyPatch
+    serving: Callable[[Serve], WorkerPipeline],
 ) -> None:
-    monkeypatch.setattr(workers_module, "_serve", _die_amid_the_answer)
-    workers = WorkerPipeline(pipeline, 2)
     with pytest.raises(WorkerError, match="a spaCy process died"):
-        list(workers.annotate([TEXT], True))
-    workers.close()
+        list(serving(_die_amid_the_answer).annotate([TEXT], True))
 
 
 def _die_amid_the_answer(pipe: Connection, _: str) -> None:
@@ -101,27 +113,19 @@ def _cannot_load(pipe: Connection, spec: str) -> None:
     _serve(pipe, spec)
 
 
-_serve = workers_module._serve
-
-
 def test_what_cannot_be_loaded_or_sent_is_told_all_the_same(
-    pipeline: SpacyPipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    serving: Callable[[Serve], WorkerPipeline], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(workers_module, "_serve", _cannot_load)
-    workers = WorkerPipeline(pipeline, 1)
     with pytest.raises(WorkerError, match="a spaCy process failed: UnpicklableError: no verb in row 7"):
-        list(workers.annotate([TEXT], True))
-    workers.close()
+        list(serving(_cannot_load).annotate([TEXT], True))
     assert "in _raise" in capfd.readouterr().err
 
 
 def test_what_a_process_raises_is_told_with_where_it_was(
-    pipeline: SpacyPipeline, capfd: pytest.CaptureFixture[str]
+    serving: Callable[[Serve], WorkerPipeline], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    workers = WorkerPipeline(pipeline, 1)
     with pytest.raises(WorkerError, match=r"a spaCy process failed: ValueError: \[E1041\]"):
-        list(workers.annotate([["no text"]], True))  # type: ignore[list-item]
-    workers.close()
+        list(serving(_serve).annotate([["no text"]], True))  # type: ignore[list-item]
     assert "in annotate_batch" in capfd.readouterr().err
 
 
