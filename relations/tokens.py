@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +217,11 @@ def _overlap(one: Span, other: Span) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
+#: What widths are multiples of: from how many tokens on, and of what; ascending, the first from 0 on.
+WidthSteps = tuple[tuple[int, int], ...]
+EXACT_WIDTHS: Final[WidthSteps] = ((0, 1),)
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderInputs:
     """The arrays that the exported graph reads: (S, T), (S, T), (M, 3) and (P, 2), all int64."""
@@ -228,10 +233,10 @@ class EncoderInputs:
 
 
 def encoder_inputs(
-    rows: Sequence[TokenRow], pad_id: int, multiple_of: int = 1, max_tokens: int | None = None
+    rows: Sequence[TokenRow], pad_id: int, steps: WidthSteps = EXACT_WIDTHS, max_tokens: int | None = None
 ) -> EncoderInputs:
     """Pad rows to the `padded_width` of the longest and number their mentions and pairs through."""
-    width = padded_width(max(len(row.ids) for row in rows), multiple_of, max_tokens)
+    width = padded_width(max(len(row.ids) for row in rows), steps, max_tokens)
     input_ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     attention_mask = np.zeros((len(rows), width), dtype=np.int64)
     mentions: list[tuple[int, int, int]] = []
@@ -250,7 +255,11 @@ def encoder_inputs(
     )
 
 
-def padded_width(length: int, multiple_of: int, max_tokens: int | None) -> int:
-    """Round a number of tokens up, but not beyond the ``max_tokens`` that an encoder has positions for."""
-    width = -(-length // multiple_of) * multiple_of
+def padded_width(length: int, steps: WidthSteps, max_tokens: int | None) -> int:
+    """Round a number of tokens up, but not beyond the ``max_tokens`` that an encoder has positions for.
+
+    It is a matter of the length alone, so that a row has one width whatever it is encoded with.
+    """
+    multiple = next(multiple for least, multiple in reversed(steps) if length >= least)
+    width = -(-length // multiple) * multiple
     return width if max_tokens is None else max(length, min(width, max_tokens))

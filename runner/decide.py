@@ -17,7 +17,7 @@ from zsre.relations.contract import Calibration, Contract
 from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
-from zsre.runner.screening import close_pairs, near_similarities
+from zsre.runner.screening import close_pairs, near_similarities, used_mentions
 
 #: The types of a pair's head and tail.
 Types = tuple[str | None, str | None]
@@ -198,10 +198,11 @@ def scored(
     found = []
     for columns, rows in _alike(allowed(types.distinct), types.which[vectors.kept]):
         own_relations = relation_vectors if len(columns) == len(relation_vectors) else relation_vectors[columns]
-        for chunk in _chunks(vectors, rows, max(1, _CHUNK_PARTS // (3 * len(columns)))):
-            close = close_pairs(chunk, own_relations, near[columns])
+        size = max(1, _CHUNK_PARTS // (3 * len(columns)))
+        for start in range(0, len(rows), size):
+            close = close_pairs(vectors, rows[start : start + size], own_relations, near[columns])
             if len(close):
-                likely = _taken(chunk, close)
+                likely = _taken(vectors, close)
                 exact = likely.similarities(own_relations.astype(np.float64))
                 found.append(score_pairs(exact, likely.kept, columns, rules))
     joined = _joined(found)
@@ -300,19 +301,14 @@ def _alike(
             yield columns, positions
 
 
-def _chunks(vectors: PairVectors, rows: NDArray[np.int64], size: int) -> Iterator[PairVectors]:
-    for start in range(0, len(rows), size):
-        yield _taken(vectors, rows[start : start + size])
-
-
 def _taken(vectors: PairVectors, rows: NDArray[np.int64]) -> PairVectors:
     """Return some of the pairs, with their mentions alone."""
-    used, places = np.unique(vectors.pairs[rows], return_inverse=True)
+    used, pairs = used_mentions(vectors.pairs[rows], len(vectors.mentions))
     return replace(
         vectors,
         mentions=vectors.mentions[used],
         contexts=vectors.contexts[rows],
-        pairs=places.reshape(-1, 2).astype(np.int64),
+        pairs=pairs,
         kept=vectors.kept[rows],
     )
 

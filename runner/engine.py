@@ -29,6 +29,7 @@ from zsre.relations.relation_texts import relation_texts
 from zsre.relations.tokens import (
     EncoderInputs,
     TokenRow,
+    WidthSteps,
     encoded,
     encoder_inputs,
     padded_width,
@@ -42,8 +43,10 @@ from zsre.runner.session import Device, choose_device, open_session, processors,
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 512, 8192
-#: Rows are padded to a multiple of this. A GPU wants few distinct shapes; a CPU has nothing of padding but work.
-CPU_STEP, CUDA_STEP = 1, 4
+#: A GPU wants few distinct shapes. To a CPU padding is work, but long rows of as many tokens are rare, and one that finds
+#: no other is encoded beside a copy of itself, which is more work.
+CPU_WIDTHS: Final[WidthSteps] = ((0, 1), (48, 4), (64, 8))
+CUDA_WIDTHS: Final[WidthSteps] = ((0, 4),)
 RELATION_BATCH = 64
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -145,7 +148,7 @@ class Engine(RelationEngine):
         self._sentences = sentences.graph
         self._tokenizer = prepare_tokenizer(sentences.tokenizer)
         on_gpu = self.device == "CUDA"
-        self._batch_tokens, self._step = (CUDA_TOKENS, CUDA_STEP) if on_gpu else (CPU_TOKENS, CPU_STEP)
+        self._batch_tokens, self._widths = (CUDA_TOKENS, CUDA_WIDTHS) if on_gpu else (CPU_TOKENS, CPU_WIDTHS)
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
@@ -182,7 +185,7 @@ class Engine(RelationEngine):
     ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int64]]:
         """Return mention vectors (M, D), context vectors (P, D) and the rows of mentions that are pairs (P, 2)."""
         settings = self.contract.tokens
-        inputs = encoder_inputs(rows, settings.pad_id, self._step, settings.max_tokens)
+        inputs = encoder_inputs(rows, settings.pad_id, self._widths, settings.max_tokens)
         mentions, contexts = self.run_graph(inputs)
         return mentions.astype(np.float16), contexts.astype(np.float16), inputs.pairs
 
@@ -203,7 +206,7 @@ class Engine(RelationEngine):
         settings = self.contract.tokens
 
         def width(row: TokenRow) -> int:
-            return padded_width(len(row.ids), self._step, settings.max_tokens)
+            return padded_width(len(row.ids), self._widths, settings.max_tokens)
 
         for padded, group in groupby(sorted(rows, key=width), key=width):
             most = max(2, self._batch_tokens // padded)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zsre.relations.vectors import PairVectors
 from zsre.runner.batch import Batch, NamedEnd, PairInText
 from zsre.runner.decide import PairTypes
+from zsre.runner.half_precision import all_finite
 
 PRECISIONS: Final = ("float16", "int8")
 _SENTENCE: Final = (
@@ -107,7 +108,7 @@ class KeptWindow:
         """Raise ValueError for a window that points to where nothing is, or holds what is no number or no text."""
         if self._ends.size and (self._ends.min() < 0 or self._ends.max() >= len(self._mentions)):
             raise ValueError("a pair's head or tail is none of its mentions")
-        if not (np.isfinite(self.vectors.mentions).all() and np.isfinite(self.vectors.contexts).all()):
+        if not (all_finite(self.vectors.mentions) and all_finite(self.vectors.contexts)):
             raise ValueError("a vector holds what is no number")
         first, start, end, last = (
             _numbers(self._mentions, name) for name in ("sent_start", "start", "end", "sent_end")

@@ -41,7 +41,7 @@ class ExportedRun(NamedTuple):
         """Return the inputs of the sentences with these indices, of all if none is given."""
         chosen = [SENTENCES[index] for index in sentences or range(len(SENTENCES))]
         rows = token_rows(chosen, self.run.tokenizer, self.run.tokens).rows
-        return encoder_inputs(rows, self.run.tokens.pad_id, multiple_of)
+        return encoder_inputs(rows, self.run.tokens.pad_id, ((0, multiple_of),))
 
     def torch_vectors(self, inputs: EncoderInputs) -> Vectors:
         """Return what the torch model makes of inputs."""

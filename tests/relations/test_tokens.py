@@ -14,6 +14,7 @@ from zsre.relations.tokens import (
     Span,
     TokenRow,
     TokenSettings,
+    WidthSteps,
     encoder_inputs,
     mention_tokens,
     prepare_tokenizer,
@@ -241,8 +242,19 @@ def test_rows_without_pairs_keep_their_shapes() -> None:
     assert (inputs.mentions.shape, inputs.pairs.shape) == ((0, 3), (0, 2))
 
 
-@pytest.mark.parametrize(("multiple_of", "max_tokens", "width"), [(8, None, 16), (8, 12, 12), (8, 64, 16), (1, 12, 9)])
+@pytest.mark.parametrize(
+    ("steps", "max_tokens", "width"),
+    [
+        (((0, 8),), None, 16),
+        (((0, 8),), 12, 12),
+        (((0, 8),), 64, 16),
+        (((0, 1),), 12, 9),
+        (((0, 1), (9, 4)), None, 12),
+        (((0, 1), (10, 4)), None, 9),
+        (((0, 1), (4, 4), (9, 8)), 64, 16),
+    ],
+)
 def test_the_width_is_rounded_up_but_not_beyond_what_an_encoder_reads(
-    multiple_of: int, max_tokens: int | None, width: int
+    steps: WidthSteps, max_tokens: int | None, width: int
 ) -> None:
-    assert encoder_inputs([row(9, (), ())], 0, multiple_of, max_tokens).input_ids.shape == (1, width)
+    assert encoder_inputs([row(9, (), ())], 0, steps, max_tokens).input_ids.shape == (1, width)

@@ -20,7 +20,7 @@ from zsre.relations.contract import CONTRACT_KEY, TOKENIZER_KEY
 from zsre.relations.errors import ModelError, UsageError
 from zsre.relations.examples import Mention
 from zsre.relations.relation import Argument, Relation, RelationSet
-from zsre.relations.tokens import EncoderInputs
+from zsre.relations.tokens import EncoderInputs, padded_width
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner import engine as engine_module
 from zsre.runner import session
@@ -125,7 +125,7 @@ def test_vectors_are_in_the_order_of_the_pairs(engine: Engine) -> None:
 def test_only_rows_of_one_width_share_a_batch_and_none_is_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_step", 8)
+    monkeypatch.setattr(engine, "_widths", ((0, 8),))
     # Two of the five with pairs are 8 tokens wide when padded, two 16 and one 24, which goes with a copy of itself.
     for tokens, most in ((1, 2), (100_000, 3)):
         batches = with_budget(engine, tokens, monkeypatch)
@@ -133,6 +133,12 @@ def test_only_rows_of_one_width_share_a_batch_and_none_is_alone(
         assert sum(len(np.unique(inputs.mentions[:, 0])) for inputs in batches) == 5, "one without pairs costs nothing"
         assert all(2 <= len(inputs.input_ids) <= most for inputs in batches)
         assert {inputs.input_ids.shape[1] for inputs in batches} == {8, 16, 24}
+
+
+def test_a_longer_row_is_as_wide_or_wider() -> None:
+    widths = [padded_width(length, engine_module.CPU_WIDTHS, 512) for length in range(1, 513)]
+    assert widths == sorted(widths)
+    assert all(length <= width < length + 8 for length, width in enumerate(widths, start=1))
 
 
 def test_a_vector_is_the_same_to_the_last_bit_whatever_else_is_in_the_batch(
@@ -359,7 +365,8 @@ def test_no_model_means_the_one_that_ships(model: Path, monkeypatch: pytest.Monk
 
 def test_the_model_that_ships_gives_the_same_bits_alone_and_among_others() -> None:
     shipped = load_engine(None, "cpu")
-    sentences = [mark_up(text) for text in PARITY_SENTENCES]
+    # Those made longer are padded, by different numbers of tokens.
+    sentences = [mark_up(text + rest) for rest in ("", " And so on" * 17, " And so on" * 18) for text in PARITY_SENTENCES]
     together = shipped.encode(sentences * 3)
     position = 0
     for each in sentences:

@@ -63,9 +63,12 @@ def test_what_is_far_from_every_threshold_is_left_out(monkeypatch: pytest.Monkey
     near = np.linspace(0.3, 0.6, 6)
     expected = np.flatnonzero((similarities >= near).any(axis=1))
     assert 0 < len(expected) < 100
-    for cached in (1, 30, 100_000):
+    for cached, contexts in ((1, 1), (30, 7), (30, 500), (100_000, 500)):
         monkeypatch.setattr(screening, "_CACHED", cached)
-        np.testing.assert_array_equal(close_pairs(vectors, relation_vectors, near), expected)
+        monkeypatch.setattr(screening, "_CONTEXTS", contexts)
+        for rows in (np.arange(200), np.arange(3, 180, 4), np.arange(0)):
+            found = close_pairs(vectors, rows, relation_vectors, near)
+            np.testing.assert_array_equal(found, np.intersect1d(rows, expected))
 
 
 def test_near_is_a_little_below_where_a_score_is_at_its_threshold() -> None:
@@ -87,4 +90,4 @@ def test_near_is_a_little_below_where_a_score_is_at_its_threshold() -> None:
 def test_thresholds_that_all_pairs_reach_or_none(calibration: Calibration, threshold: float, close: bool) -> None:
     vectors, relation_vectors = drawn(4, 20, 3)
     near = near_similarities(calibration, np.full(3, threshold))
-    assert len(close_pairs(vectors, relation_vectors, near)) == (20 if close else 0)
+    assert len(close_pairs(vectors, np.arange(20), relation_vectors, near)) == (20 if close else 0)
