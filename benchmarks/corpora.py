@@ -47,7 +47,7 @@ RELATIONS: Final[Mapping[str, tuple[int, bool]]] = {
 class Sizes:
     """How much of everything; the corpora end earlier where the data does."""
 
-    documents: int = 2_600
+    documents: int = 5_200
     joined: int = 10
     sentences: int = 100_000
     entities: int = 10

@@ -273,6 +273,7 @@ ROWS: Final = (
             ),
         ),
         targets={FP32: Target(least=100)},
+        rounds=3,
         inverse=True,
         same="triples",
     ),

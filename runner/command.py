@@ -37,6 +37,7 @@ from zsre.runner.report import (
     writing_out,
 )
 from zsre.runner.run_state import earlier_run
+from zsre.runner.session import processors
 from zsre.runner.storage import without_scheme
 
 _SHOWN_ON_A_TERMINAL: Final = 10
@@ -93,7 +94,7 @@ def _run_kept(args: argparse.Namespace) -> None:
     facts = {**about, **job.facts}
     with recorded(output, [kept_segment(path, kept)], wanted(args), facts) as run:
         indices = (index for index in range(kept.shards or 0) if index not in run.done)
-        for result in kept_results(path, job, indices):
+        for result in kept_results(path, job, indices, args.threads or processors()):
             run.commit(result, kept_place(result.index, result.counts))
     _finish(args, job.mask, run, facts, time.monotonic() - started)
 

@@ -43,8 +43,8 @@ from zsre.runner.session import Device, choose_device, open_session, processors,
 
 #: Tokens in a batch. Small batches stay in a processor's cache; a GPU wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 512, 8192
-#: A GPU wants few distinct shapes. To a CPU padding is work, but long rows of as many tokens are rare, and one that finds
-#: no other is encoded beside a copy of itself, which is more work.
+#: A GPU wants few distinct shapes. To a CPU padding is work, but few long rows have as many tokens as another, and one
+#: that finds no other is encoded beside a copy of itself, which is more work.
 CPU_WIDTHS: Final[WidthSteps] = ((0, 1), (48, 4), (64, 8))
 CUDA_WIDTHS: Final[WidthSteps] = ((0, 4),)
 RELATION_BATCH = 64

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Final
+
+from threadpoolctl import threadpool_limits
 
 from zsre.relations.errors import DataError
 from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
+from zsre.runner.ahead import map_ahead
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Rules, TypeMask
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Decider
-from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts, read_shard
+from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts, StoredShard, open_shard
 from zsre.runner.scorer import RelationScorer
-from zsre.runner.stages import ShardResult, TripleTable
+from zsre.runner.shard_triples import Decided, ShardResult, TripleTable, decided
 from zsre.runner.storage import LocalFolder
+
+#: A shard and the number of one of its windows.
+_Window = tuple[StoredShard, int]
+#: Windows for each thread: one that it works on, and one that waits for its turn to be written, or to be begun.
+_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
@@ -92,13 +103,37 @@ def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | 
     return None
 
 
-def kept_results(path: Path, job: KeptJob, indices: Iterable[int]) -> Iterator[ShardResult]:
-    """Decide on one shard after the other."""
+def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int) -> Iterator[ShardResult]:
+    """Decide on one shard after the other, on the windows of each in so many threads."""
+    # Worked out once, before several threads ask for it.
+    _ = job.relation_vectors, job.mask, job.schema
+
+    def work(window: _Window) -> Decided | None:
+        shard, number = window
+        if number == shard.windows:
+            return None
+        found = shard.window(number)
+        done = decided(found, job)
+        done.counts.types_seen.update(job.mask.named(found.mention_types()))
+        return done
+
+    triples = TripleTable(job)
+    with ExitStack() as ending:
+        # Each product in the thread that asks for it: NumPy would share out every one, and threads wait for each other.
+        ending.enter_context(threadpool_limits(1, "blas"))
+        pool = ending.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="zsre-decide"))
+        ahead = map_ahead(pool, work, _windows(path, job, indices), threads * _AHEAD)
+        for (shard, _), done in ending.enter_context(closing(ahead)):
+            if done is not None:
+                triples.add(done)
+                continue
+            shard.counts.types_seen.clear()
+            yield triples.result(shard.index, (), shard.counts)
+            triples = TripleTable(job)
+
+
+def _windows(path: Path, job: KeptJob, indices: Iterable[int]) -> Iterator[_Window]:
+    """Yield the windows of one shard after the other, and after the last of each a number beyond it."""
     for index in indices:
-        counts, windows = read_shard(path, job.kept, index)
-        counts.types_seen.clear()
-        triples = TripleTable(job)
-        for window in windows:
-            counts.types_seen.update(job.mask.named(window.mention_types()))
-            triples.add(window)
-        yield triples.result(index, (), counts)
+        shard = open_shard(path, job.kept, index)
+        yield from ((shard, number) for number in range(shard.windows + 1))

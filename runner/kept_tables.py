@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -122,7 +123,11 @@ class KeptWindow:
 
     def types(self) -> PairTypes:
         """Return the types of head and tail of every pair."""
-        names, codes = self._type_codes()
+        return self._types
+
+    @cached_property
+    def _types(self) -> PairTypes:
+        names, codes = self._type_codes
         both = codes[self._ends[:, 0]] * len(names) + codes[self._ends[:, 1]]
         distinct, which = np.unique(both, return_inverse=True)
         types = [(names[code // len(names)], names[code % len(names)]) for code in distinct.tolist()]
@@ -130,7 +135,7 @@ class KeptWindow:
 
     def mention_types(self) -> list[str | None]:
         """Return the types that occur."""
-        return self._type_codes()[0]
+        return self._type_codes[0]
 
     def ends(self) -> NDArray[np.int64]:
         """Return (P, 2): numbers that identify the mentions of every pair, and grow along the text.
@@ -143,18 +148,18 @@ class KeptWindow:
 
     def in_text(self, pair: int) -> PairInText:
         """Return where a pair stands."""
-        head, tail = (self._row(int(end)) for end in self._ends[pair])
-        kept = tuple(head[name] for name in self._mentions.column_names if name.startswith(_KEPT_PREFIX))
-        ends = [NamedEnd(row["type"], row["start"], row["end"]) for row in (head, tail)]
-        return PairInText(head["doc_id"], kept, head["sent_start"], head["sent_end"], head["sentence"], *ends)
+        head, tail = self._ends[pair].tolist()
+        doc_id, first, last, text = (
+            self._value(name, head) for name in ("doc_id", "sent_start", "sent_end", "sentence")
+        )
+        kept = tuple(self._value(name, head) for name in self._mentions.column_names if name.startswith(_KEPT_PREFIX))
+        ends = (NamedEnd(*(self._value(name, own) for name in ("type", "start", "end"))) for own in (head, tail))
+        return PairInText(doc_id, kept, first, last, text, *ends)
 
-    def _row(self, mention: int) -> dict[str, Any]:
-        return {
-            name: self._mentions.column(name)[mention].as_py()
-            for name in self._mentions.column_names
-            if name not in ("vector", "scale")
-        }
+    def _value(self, column: str, mention: int) -> Any:
+        return self._mentions.column(column)[mention].as_py()
 
+    @cached_property
     def _type_codes(self) -> tuple[list[str | None], NDArray[np.int64]]:
         encoded = self._mentions.column("type").combine_chunks()
         if not pa.types.is_dictionary(encoded.type):

@@ -25,7 +25,7 @@ from zsre.runner.files import write_all
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
 from zsre.runner.lock import LOCK_FILE
-from zsre.runner.stages import ShardResult
+from zsre.runner.shard_triples import ShardResult
 from zsre.runner.storage import Folder, LocalFolder
 
 RUN_FILE, REJECTS_FILE, RECORDS = "run.json", "rejects.jsonl", "shards"

@@ -16,7 +16,7 @@ from zsre.runner.inputs import Segment
 from zsre.runner.lock import FolderLock
 from zsre.runner.output import OutputDirectory
 from zsre.runner.run_state import EarlierRun, Wish, check_same, earlier_run, reconciled, segment_facts
-from zsre.runner.stages import ShardResult
+from zsre.runner.shard_triples import ShardResult
 from zsre.runner.storage import LocalFolder
 
 logger = logging.getLogger(__name__)

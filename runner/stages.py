@@ -15,31 +15,23 @@ from itertools import chain, takewhile
 from threading import Event
 from typing import Final, Protocol
 
-import numpy as np
-import pyarrow as pa
-
 from zsre.relations.errors import DataError
 from zsre.runner.ahead import work_ahead
 from zsre.runner.batch import (
     Batch,
     Candidate,
-    EncodedPairs,
-    PairInText,
     candidates_of,
-    count_scored,
     count_unread,
-    decide_batch,
     encode,
     windows,
 )
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Decisions
 from zsre.runner.entities import Document
-from zsre.runner.job import Decider, Job
+from zsre.runner.job import Job
 from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
-from zsre.runner.triples import Triple, triple_id, triples_batch
+from zsre.runner.shard_triples import ShardResult, TripleTable, decided
 
 #: Windows that a stage may be ahead of the next one.
 _AHEAD: Final = 2
@@ -50,16 +42,6 @@ Advance = Callable[[int, int], None]
 
 def _nothing(size: int, documents: int) -> None:
     """Take no note of progress."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardResult:
-    """What a shard came to."""
-
-    index: int
-    table: pa.Table
-    rejects: tuple[Reject, ...]
-    counts: Counts
 
 
 class PairSink(Protocol):
@@ -218,6 +200,7 @@ class _Gathered:
     """The triples of a shard, as its windows come, and its vectors, if they are kept."""
 
     def __init__(self, index: int, job: Job, sink: PairSink | None) -> None:
+        self._job = job
         self._sink = None if sink is None else sink.open(index)
         self._triples = TripleTable(job)
         self._unread = Counts()
@@ -225,7 +208,7 @@ class _Gathered:
     def add(self, batch: Batch) -> None:
         """Decide on a batch."""
         count_unread(batch.vectors, self._unread)
-        self._triples.add(batch)
+        self._triples.add(decided(batch, self._job))
         if self._sink is not None:
             self._sink.add(batch)
 
@@ -240,33 +223,6 @@ class _Gathered:
         """Let go of vectors that were not put in place."""
         if self._sink is not None:
             self._sink.close()
-
-
-class TripleTable:
-    """The triples of one shard, batch by batch."""
-
-    def __init__(self, job: Decider) -> None:
-        self._job = job
-        self._counts = Counts()
-        self._facts: set[str] = set()
-        self._rows: list[pa.RecordBatch] = []
-
-    def add(self, pairs: EncodedPairs) -> None:
-        """Decide on pairs and add what is to be written of them."""
-        count_scored(pairs, self._job, self._counts)
-        decisions = decide_batch(pairs, self._job, self._job.rules)
-        triples = [
-            _triple(pairs.in_text(pair), self._job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())
-        ]
-        self._facts.update(triple.triple_id for triple in triples)
-        self._rows.append(triples_batch(triples, self._job.schema))
-
-    def result(self, index: int, rejects: tuple[Reject, ...], counts: Counts) -> ShardResult:
-        """Return the triples in the order in which they came, their numbers added to what was counted before."""
-        counts.add(self._counts)
-        counts.triples += sum(len(rows) for rows in self._rows)
-        counts.facts += len(self._facts)
-        return ShardResult(index, pa.Table.from_batches(self._rows, schema=self._job.schema), rejects, counts)
 
 
 def _records(shard: Shard, job: Job, reader: ShardReader, reading: _Reading) -> list[Record]:
@@ -308,33 +264,3 @@ def _tracked(documents: Iterable[Document], reading: _Reading) -> Iterator[Docum
         counts.mentions += document.crossing + sum(len(sentence.mentions) for sentence in document.sentences)
         reading.progress.add(document.record.size, 1)
         yield document
-
-
-def _triple(pair: PairInText, job: Decider, decisions: Decisions, row: int) -> Triple:
-    relation = job.relations.relations[int(decisions.relation[row])]
-    head, tail = pair.named(pair.head), pair.named(pair.tail)
-    margin = float(decisions.margin[row])
-    return Triple(
-        triple_id=triple_id(pair.doc_id, relation.id, head, tail, relation.symmetric),
-        doc_id=pair.doc_id,
-        sent_start=pair.sent_start,
-        sent_end=pair.sent_end,
-        sentence=pair.sentence,
-        head=head,
-        head_type=pair.head.type,
-        head_start=pair.head.start,
-        head_end=pair.head.end,
-        relation_id=relation.id,
-        relation=relation.name,
-        tail=tail,
-        tail_type=pair.tail.type,
-        tail_start=pair.tail.start,
-        tail_end=pair.tail.end,
-        score=float(decisions.score[row]),
-        similarity=float(decisions.similarity[row]),
-        similarity_head=float(decisions.parts[row, 0]),
-        similarity_tail=float(decisions.parts[row, 1]),
-        similarity_context=float(decisions.parts[row, 2]),
-        margin=None if np.isnan(margin) else margin,
-        kept=pair.kept,
-    )

@@ -24,7 +24,8 @@ from zsre.runner.lines import RawLine
 from zsre.runner.output import OutputDirectory
 from zsre.runner.recording import Run
 from zsre.runner.records import Record, RecordSettings
-from zsre.runner.stages import ShardResult, process_shard
+from zsre.runner.shard_triples import ShardResult
+from zsre.runner.stages import process_shard
 from zsre.runner.storage import LocalFolder
 
 #: A sentence is about a relation if it holds the word that the relation's description holds.

@@ -13,7 +13,8 @@ from tests.runner.fakes import RELATIONS, held_shard, jsonl
 from zsre.runner.job import Job
 from zsre.runner.job_spec import JobSpec, open_job
 from zsre.runner.records import RecordSettings
-from zsre.runner.stages import ShardResult, process_shard
+from zsre.runner.shard_triples import ShardResult
+from zsre.runner.stages import process_shard
 
 ASTRONAUT = "\U0001f469\u200d\U0001f680"
 HEBREW, ARABIC = "\u05e9\u05dc\u05d5\u05dd", "\u0627\u0644\u0633\u0644\u0627\u0645"

@@ -366,7 +366,9 @@ def test_no_model_means_the_one_that_ships(model: Path, monkeypatch: pytest.Monk
 def test_the_model_that_ships_gives_the_same_bits_alone_and_among_others() -> None:
     shipped = load_engine(None, "cpu")
     # Those made longer are padded, by different numbers of tokens.
-    sentences = [mark_up(text + rest) for rest in ("", " And so on" * 17, " And so on" * 18) for text in PARITY_SENTENCES]
+    sentences = [
+        mark_up(text + rest) for rest in ("", " And so on" * 17, " And so on" * 18) for text in PARITY_SENTENCES
+    ]
     together = shipped.encode(sentences * 3)
     position = 0
     for each in sentences:

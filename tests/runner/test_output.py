@@ -18,7 +18,7 @@ from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.output import OutputDirectory, ShardRecord, default_output
 from zsre.runner.records import Reason, Reject
-from zsre.runner.stages import ShardResult
+from zsre.runner.shard_triples import ShardResult
 from zsre.runner.storage import LocalFolder
 
 TABLE = pa.table({"head": ["Acme", "Globex"]})

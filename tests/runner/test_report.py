@@ -14,7 +14,7 @@ from zsre.runner import report
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.report import RunProgress, RunSummary, first_triples, summary_lines, triples_table
-from zsre.runner.stages import ShardResult
+from zsre.runner.shard_triples import ShardResult
 from zsre.runner.triples import triples_batch, triples_schema
 
 
