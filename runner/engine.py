@@ -159,9 +159,9 @@ class Engine(RelationEngine):
         pairs = [np.empty((0, 2), dtype=np.int64)]
         positions: list[int] = []
         base = 0
-        batches = list(self._batches(found.rows))
-        # The longest first, so that no thread waits for one that came to them last.
-        made = reversed(self._workers.map(self._encode_rows, batches[::-1]))
+        # The largest first: what the last of them leaves threads to wait for is small.
+        batches = sorted(self._batches(found.rows), key=lambda rows: -sum(len(row.ids) for row in rows))
+        made = self._workers.map(self._encode_rows, batches)
         for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(batches, made, strict=True):
             mentions.append(batch_mentions)
             contexts.append(batch_contexts)
