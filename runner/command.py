@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -96,7 +96,7 @@ def _run_kept(args: argparse.Namespace) -> None:
         indices = (index for index in range(kept.shards or 0) if index not in run.done)
         for result in kept_results(path, job, indices, args.threads or processors()):
             run.commit(result, kept_place(result.index, result.counts))
-    _finish(args, job.mask, run, facts, time.monotonic() - started)
+    _finish(args, job.mask, job.keep, run, facts, time.monotonic() - started)
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterat
                 if vectors is not None:
                     vectors.finish(len(run.done))
         seconds = time.monotonic() - started
-    _finish(args, TypeMask(spec.relations), run, facts, seconds)
+    _finish(args, TypeMask(spec.relations), spec.records.keep, run, facts, seconds)
 
 
 @contextmanager
@@ -162,13 +162,23 @@ def _first_shards(plan: Plan, anew: bool) -> Iterator[Shard] | None:
     return chain([first], shards)
 
 
-def _finish(args: argparse.Namespace, mask: TypeMask, run: Run, facts: Mapping[str, Any], seconds: float) -> None:
+def _finish(args: argparse.Namespace, mask: TypeMask, keep: Sequence[str], run: Run, facts: Mapping[str, Any], seconds: float) -> None:
     """Report what a run came to; raise an error for one that came to nothing, or to too little."""
     counts, output = run.counts, run.output
     if counts.documents == 0:
         raise NothingExtractedError(_nothing(str(facts["corpus"]), run))
-    unseen = tuple(mask.unseen(counts.types_seen)) if counts.given_entities else ()
-    summary = RunSummary(counts, run.fresh, seconds, facts["device"], facts["model"]["name"], output.name, unseen)
+    summary = RunSummary(
+        counts,
+        run.fresh,
+        seconds,
+        facts["device"],
+        facts["model"]["name"],
+        output.name,
+        # What spaCy finds has the types that it has.
+        unseen_types=tuple(mask.unseen(counts.types_seen)) if counts.given_entities else (),
+        unnamed_types=tuple(sorted(counts.types_unnamed)) if counts.given_entities else (),
+        missing_fields=tuple(name for name in keep if name not in counts.fields_kept),
+    )
     tell_summary(summary, args.quiet, args.log_format == "json")
     shown = args.show
     if shown is None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
+
+#: The fields that are sets of names, and how many types that no relation names are kept.
+_SETS: Final = ("types_seen", "types_unnamed", "fields_kept")
+MOST_UNNAMED: Final = 8
 
 
 @dataclass
@@ -43,8 +47,11 @@ class Counts:
     triples: int = 0
     facts: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
-    #: The entity types that occurred, of those that relations name.
+    #: The entity types that occurred: those that relations name, and a few of those that none names.
     types_seen: set[str] = field(default_factory=set)
+    types_unnamed: set[str] = field(default_factory=set)
+    #: The fields passed through that some document had.
+    fields_kept: set[str] = field(default_factory=set)
 
     @property
     def rejected(self) -> int:
@@ -53,8 +60,7 @@ class Counts:
 
     def add_up(self) -> bool:
         """Tell whether these can be counts at all, as those of a damaged record need not be."""
-        values = [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("rejects", "types_seen")]
-        if not all(isinstance(value, int) and value >= 0 for value in (*values, *self.rejects.values())):
+        if not all(isinstance(value, int) and value >= 0 for value in (*self._sums(), *self.rejects.values())):
             return False
         return self.lines == self.blank_lines + self.documents + self.rejected
 
@@ -63,17 +69,26 @@ class Counts:
         for name in (entry.name for entry in fields(self)):
             mine, theirs = getattr(self, name), getattr(other, name)
             setattr(self, name, mine | theirs if isinstance(mine, set) else mine + theirs)
+        self.types_unnamed = _few(self.types_unnamed)
+
+    def add_types(self, named: Iterable[str], unnamed: Iterable[str]) -> None:
+        """Take note of types that occurred."""
+        self.types_seen.update(named)
+        self.types_unnamed = _few(self.types_unnamed.union(unnamed))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Counts:
         """Return what `to_dict` gave; raise TypeError or KeyError for anything else."""
-        counts = cls(**{**values, "rejects": Counter(values["rejects"]), "types_seen": set(values["types_seen"])})
-        sums = (getattr(counts, entry.name) for entry in fields(cls) if entry.name not in ("rejects", "types_seen"))
-        if not all(type(number) is int for number in (*sums, *counts.rejects.values())):
+        sets = {name: set(values.get(name, ())) for name in _SETS}
+        counts = cls(**{**values, **sets, "rejects": Counter(values["rejects"])})
+        if not all(type(number) is int for number in (*counts._sums(), *counts.rejects.values())):
             raise TypeError("a count is no whole number")
-        if not all(isinstance(name, str) for name in counts.types_seen):
-            raise TypeError("a type is no text")
+        if not all(isinstance(name, str) for names in _SETS for name in getattr(counts, names)):
+            raise TypeError("a type or a field is no text")
         return counts
+
+    def _sums(self) -> list[int]:
+        return [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("rejects", *_SETS)]
 
     def to_dict(self) -> dict[str, object]:
         """Return the figures for ``run.json``."""
@@ -81,8 +96,13 @@ class Counts:
         return {
             **values,
             "rejects": dict(sorted(self.rejects.items())),
-            "types_seen": sorted(self.types_seen),
+            **{name: sorted(getattr(self, name)) for name in _SETS},
         }
+
+
+def _few(names: set[str]) -> set[str]:
+    """Return a few names, the same whatever order they came in: a corpus may hold any number of them."""
+    return set(sorted(names)[:MOST_UNNAMED])
 
 
 def counted(number: int, noun: str) -> str:

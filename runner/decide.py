@@ -140,6 +140,12 @@ class TypeMask:
         """Return those of the types that a relation names."""
         return self._named.intersection(understood_types(name for name in types if name is not None))
 
+    def unnamed(self, types: Iterable[str | None]) -> list[str]:
+        """Return those of the types that no relation names, not even by what they stand for; none if none names any."""
+        if not self._named:
+            return []
+        return [name for name in types if name is not None and self._named.isdisjoint(understood_types([name]))]
+
     def unseen(self, seen: Collection[str]) -> list[str]:
         """Return the types that relations name but that aren't among ``seen``, sorted."""
         return sorted(self._named.difference(seen))

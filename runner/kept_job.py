@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from zsre.relations.errors import DataError
 from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
 from zsre.runner.ahead import map_ahead
+from zsre.runner.batch import count_types
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Rules, TypeMask
@@ -114,7 +115,7 @@ def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int)
             return None
         found = shard.window(number)
         done = decided(found, job)
-        done.counts.types_seen.update(job.mask.named(found.mention_types()))
+        count_types(found.mention_types(), job, done.counts)
         return done
 
     triples = TripleTable(job)
@@ -127,7 +128,9 @@ def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int)
             if done is not None:
                 triples.add(done)
                 continue
+            # Those that other relations named.
             shard.counts.types_seen.clear()
+            shard.counts.types_unnamed.clear()
             yield triples.result(shard.index, (), shard.counts)
             triples = TripleTable(job)
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from zsre.relations.errors import OutputError
 from zsre.relations.terminal import printable
-from zsre.runner.counts import Counts, counted
+from zsre.runner.counts import MOST_UNNAMED, Counts, counted
 from zsre.runner.logs import with_fields
 from zsre.runner.output import REJECTS_FILE, OutputDirectory
 
@@ -87,7 +87,8 @@ class RunSummary:
     """What the closing lines are made of.
 
     ``fresh`` was counted in these ``seconds``; ``counts`` also has what was done before a run went on.
-    ``unseen_types`` are named by relations but no entity had one of them.
+    ``unseen_types`` are named by relations but no entity had one of them; entities had ``unnamed_types``, a few of
+    those that no relation names. No document had the fields ``missing_fields``, which were to be passed through.
     """
 
     counts: Counts
@@ -97,6 +98,8 @@ class RunSummary:
     model: str
     output: str
     unseen_types: tuple[str, ...] = ()
+    unnamed_types: tuple[str, ...] = ()
+    missing_fields: tuple[str, ...] = ()
 
 
 def summary_lines(run: RunSummary) -> Iterator[str]:
@@ -124,6 +127,11 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
         yield f"  {counts.rejected:>9,}  of {counts.lines:,} lines rejected: {reasons}"
     if run.unseen_types:
         yield f"  no entity had the type {', '.join(run.unseen_types)}, which the relations name"
+    if run.unnamed_types:
+        more = "" if len(run.unnamed_types) < MOST_UNNAMED else " and perhaps others"
+        yield f"  entities had types that no relation names: {', '.join(run.unnamed_types)}{more}"
+    for name in run.missing_fields:
+        yield f"  no document had the field '{name}' of --keep"
     yield f"  output     {run.output}"
 
 

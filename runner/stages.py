@@ -7,7 +7,7 @@ window, rows are encoded by length; what comes out is in the order of the text.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -186,7 +186,7 @@ def _paired(shards: Iterable[Shard], job: Job, reader: ShardReader, stopped: Eve
     """Read shards, find sentences and mentions, and pair them."""
     for shard in shards:
         reading = _Reading()
-        documents = _tracked(job.annotator.annotate(_records(shard, job, reader, reading)), reading)
+        documents = _tracked(job.annotator.annotate(_records(shard, job, reader, reading)), job.keep, reading)
         going_on = takewhile(lambda document: not stopped.is_set(), documents)
         candidates = chain.from_iterable(candidates_of(document, job, reading.counts) for document in going_on)
         for window in windows(candidates):
@@ -254,11 +254,13 @@ def _stopping(reject: Reject) -> str:
     )
 
 
-def _tracked(documents: Iterable[Document], reading: _Reading) -> Iterator[Document]:
+def _tracked(documents: Iterable[Document], keep: Sequence[str], reading: _Reading) -> Iterator[Document]:
     counts = reading.counts
     for document in documents:
         counts.documents += 1
         counts.given_entities += document.record.entities is not None
+        kept = zip(keep, document.record.kept, strict=True)
+        counts.fields_kept.update(name for name, value in kept if value is not None)
         counts.sentences += len(document.sentences)
         counts.crossing_mentions += document.crossing
         counts.mentions += document.crossing + sum(len(sentence.mentions) for sentence in document.sentences)

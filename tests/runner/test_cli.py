@@ -201,7 +201,16 @@ def test_types_that_no_given_entity_had_are_named_at_the_end(place: Path, capsys
     text = RELATIONS_YAML.replace("[ORG]", "[FIRM]") + "types: [FIRM]\n"
     (place / "relations.yaml").write_text(text)
     assert _run() == 0
-    assert "no entity had the type FIRM, which the relations name" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no entity had the type FIRM, which the relations name" in told
+    assert "entities had types that no relation names: ORG" in told
+
+
+def test_fields_that_no_document_had_are_named_at_the_end(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--keep", "ulr,text") == 0
+    told = capsys.readouterr().err
+    assert "no document had the field 'ulr' of --keep" in told
+    assert "'text' of --keep" not in told
 
 
 def test_a_model_that_cannot_be_used_is_reported(

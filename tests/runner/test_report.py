@@ -63,11 +63,15 @@ def test_the_summary_leaves_out_no_loss() -> None:
     counts = Counts(lines=20, crowded_sentences=9, rejects=Counter(not_json=1, empty_text=3))
     for name, line in losses.items():
         setattr(counts, name, int(line.split()[0]))
-    text = "\n".join(_summary(counts, unseen_types=("GPE", "ORG")))
+    text = "\n".join(
+        _summary(counts, unseen_types=("GPE", "ORG"), unnamed_types=("Firm", "Person"), missing_fields=("ulr",))
+    )
     for line in losses.values():
         assert line in text
     assert "4  of 20 lines rejected: empty_text 3, not_json 1" in text
     assert "no entity had the type GPE, ORG, which the relations name" in text
+    assert "entities had types that no relation names: Firm, Person\n" in text
+    assert "no document had the field 'ulr' of --keep" in text
 
 
 def test_progress_is_logged_now_and_then_where_there_is_no_terminal(
