@@ -162,7 +162,9 @@ def _first_shards(plan: Plan, anew: bool) -> Iterator[Shard] | None:
     return chain([first], shards)
 
 
-def _finish(args: argparse.Namespace, mask: TypeMask, keep: Sequence[str], run: Run, facts: Mapping[str, Any], seconds: float) -> None:
+def _finish(
+    args: argparse.Namespace, mask: TypeMask, keep: Sequence[str], run: Run, facts: Mapping[str, Any], seconds: float
+) -> None:
     """Report what a run came to; raise an error for one that came to nothing, or to too little."""
     counts, output = run.counts, run.output
     if counts.documents == 0:
