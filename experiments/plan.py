@@ -107,7 +107,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=1,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
-        beyond=("tuned", "tuned_more_relations"),
+        beyond=("more_relations",),
         choices=CHOICES,
     ),
     "gpu": Profile(

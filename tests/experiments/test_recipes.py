@@ -61,8 +61,6 @@ ABOUT = {
     "max_pooling": {"model.entity_pooling"},
     "heavy_entities": {"model.alpha"},
     "small_batch": {"optim.batch_size"},
-    "tuned": {"optim.epochs"},
-    "tuned_more_relations": {"data", "optim.epochs", "beyond_split"},
     "whole_more_relations": {"data", "beyond_split"},
 }  # fmt: skip
 #: What they set there, in any profile.

@@ -84,7 +84,7 @@ def test_table_1_has_means_over_partitions_beside_the_published_figures(found: R
     assert rows["10", "**SDZRE, here**"] == ["81.00", "77.00", "79.00", "1 of 5", "", "", NOT_RUN, ""]
     assert rows["15", "SDZRE, published"] == ["80.68", "79.46", "80.06", "", "69.60", "70.30", "69.95", ""]
     # Rows that the paper does not have are on FewRel alone.
-    assert rows["15", "**zsre, tuned, here**"] == ["", "", NOT_RUN, "", "", "", "", ""]
+    assert rows["15", "**with Wiki-ZSL's relations seen as well, here**"] == ["", "", NOT_RUN, "", "", "", "", ""]
     assert len(rows) == 3 * (11 + 2 + len(PROFILES["cpu"].beyond))
 
 
