@@ -20,9 +20,10 @@ from zsre.runner.ahead import work_ahead
 from zsre.runner.batch import (
     Batch,
     Candidate,
+    begin,
     candidates_of,
     count_unread,
-    encode,
+    encoded,
     windows,
 )
 from zsre.runner.corpus import Shard
@@ -31,10 +32,12 @@ from zsre.runner.entities import Document
 from zsre.runner.job import Job
 from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
+from zsre.runner.scorer import Encoding
 from zsre.runner.shard_triples import ShardResult, TripleTable, decided
 
-#: Windows that a stage may be ahead of the next one.
+#: Windows that a stage may be ahead of the next one, and that are being encoded beside the one that is waited for.
 _AHEAD: Final = 2
+_ENCODED_AHEAD: Final = 1
 
 #: Called as work gets done, with the bytes of input and the documents it came to.
 Advance = Callable[[int, int], None]
@@ -133,11 +136,25 @@ def process_shards(
 ) -> Generator[ShardResult]:
     """Do as `process_shard` does for one shard after the other, with reading, encoding and deciding overlapped.
 
-    Encoding stays in this thread, so that Ctrl-C, which is heard here, ends it between two batches. A ``reader`` that
-    is given stays open.
+    The next window is on its way before the vectors of one are waited for, so that no processor, or GPU, waits for a
+    window's end. Waiting is done in this thread, where Ctrl-C is heard. A ``reader`` that is given stays open.
     """
     unfinished: deque[_Gathered] = deque()
+    encoding: deque[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]] = deque()
     pending: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
+
+    def handed_on(most: int) -> None:
+        """Wait until at most so many windows are being encoded; hand on those that came before, to be decided on."""
+        while encoding:
+            gathered, item, under_way = encoding[0]
+            if isinstance(item, _ShardEnd):
+                future = decider.submit(gathered.finished, item)
+            elif under_way is not None and sum(each is not None for _, _, each in encoding) > most:
+                future = decider.submit(gathered.add, encoded(item.candidates, under_way))
+            else:
+                return
+            encoding.popleft()
+            pending.append((item.progress, future))
 
     def settled(most: int) -> Iterator[ShardResult]:
         """Wait until at most so many decisions are pending; yield the shards that they finish."""
@@ -152,29 +169,39 @@ def process_shards(
                 yield result
 
     with ExitStack() as ending:
-        # In the end, from the last to the first: reading stops, deciding ends, and what is unfinished is let go.
+        # In the end, from the last to the first: encoding and reading stop, deciding ends, what is unfinished is let go.
         ending.callback(_close_all, unfinished)
         decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
         used = reader or ending.enter_context(closing(ShardReader(job.records.fields)))
         paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, used, stopped), _AHEAD)))
+        ending.callback(_cancel_all, encoding)
         begun = False
         try:
             for item in paired:
                 if not begun:
                     unfinished.append(_Gathered(item.index, job, sink))
-                gathered = unfinished[-1]
                 begun = not isinstance(item, _ShardEnd)
-                if isinstance(item, _ShardEnd):
-                    pending.append((item.progress, decider.submit(gathered.finished, item)))
-                else:
-                    batch = encode(item.candidates, job.engine)
-                    pending.append((item.progress, decider.submit(gathered.add, batch)))
+                under_way = begin(item.candidates, job.engine) if isinstance(item, _Window) else None
+                encoding.append((unfinished[-1], item, under_way))
+                handed_on(_ENCODED_AHEAD)
                 yield from settled(_AHEAD)
-        except (DataError, KeyboardInterrupt):
-            # Shards that came before are still worth having, and all but decided on.
+        except DataError:
+            # Shards that came before are still worth having.
+            handed_on(0)
             yield from settled(0)
             raise
+        except KeyboardInterrupt:
+            # And so are those that are all but decided on.
+            yield from settled(0)
+            raise
+        handed_on(0)
         yield from settled(0)
+
+
+def _cancel_all(encoding: Iterable[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]]) -> None:
+    for _, _, under_way in encoding:
+        if under_way is not None:
+            under_way.cancel()
 
 
 def _close_all(unfinished: Iterable[_Gathered]) -> None:
