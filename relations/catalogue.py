@@ -46,6 +46,11 @@ def load_catalogue() -> RelationSet:
         return replace(read_relations(path), source=CATALOGUE, type_lines={})
 
 
+def catalogue_text() -> str:
+    """Return the relations that ship as the file that describes them."""
+    return (files("zsre.relations") / "catalogue.yaml").read_text("utf-8")
+
+
 def _pick(catalogue: RelationSet, picks: str, spec: str) -> RelationSet:
     wanted = [pick.strip() for pick in picks.split(",") if pick.strip()]
     if not wanted:

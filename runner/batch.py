@@ -17,7 +17,7 @@ from zsre.runner.entities import Document, Sentence
 from zsre.runner.job import Decider, Job
 from zsre.runner.pairing import pair_mentions
 from zsre.runner.records import Record
-from zsre.runner.scorer import Scorer
+from zsre.runner.scorer import Encoding, Scorer
 
 #: Pairs and sentences encoded at a time; a batch also ends with its shard.
 BATCH_PAIRS, BATCH_SENTENCES = 8192, 2048
@@ -161,16 +161,21 @@ def windows(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:
         yield window
 
 
-def encode(candidates: Sequence[Candidate], scorer: Scorer) -> Batch:
-    """Encode candidates together."""
-    vectors = scorer.encode([candidate.pairs for candidate in candidates])
+def begin(candidates: Sequence[Candidate], scorer: Scorer) -> Encoding:
+    """Begin to encode candidates together."""
+    return scorer.begin([candidate.pairs for candidate in candidates])
+
+
+def encoded(candidates: Sequence[Candidate], encoding: Encoding) -> Batch:
+    """Wait for the encoding of candidates."""
+    vectors = encoding.result()
     return Batch(candidates, vectors, [(each, pair) for each in candidates for pair in each.pairs.pairs])
 
 
 def encoded_batches(documents: Iterable[Document], job: Job, counts: Counts) -> Iterator[Batch]:
     """Pair and encode what documents hold, and count what is left out on the way."""
     for window in windows(chain.from_iterable(candidates_of(document, job, counts) for document in documents)):
-        batch = encode(window, job.engine)
+        batch = encoded(window, begin(window, job.engine))
         count_unread(batch.vectors, counts)
         count_scored(batch, job, counts)
         yield batch

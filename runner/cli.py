@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(PROGRAM, args.quiet, args.log_format)
     try:
         with interrupts_deferred():
-            from zsre.runner.command import run
+            from zsre.runner.command import command_for
+
+            run = command_for(args)
         run(args)
     except ZsreError as error:
         tell_end(PROGRAM, args.log_format, "error", str(error), error.exit_code)

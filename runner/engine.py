@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import groupby
@@ -29,6 +29,7 @@ from zsre.relations.relation_texts import relation_texts
 from zsre.relations.tokens import (
     EncoderInputs,
     TokenRow,
+    TokenRows,
     WidthSteps,
     encoded,
     encoder_inputs,
@@ -74,6 +75,10 @@ class Workers:
     def map(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Made]:
         """Return what each item gives, in their order; what one raises is raised, and the others are dropped."""
         return list(self._pool.map(work, items))
+
+    def begin(self, work: Callable[[Given], Made], items: Iterable[Given]) -> list[Future[Made]]:
+        """Return what each item is going to give, after all that was begun before."""
+        return [self._pool.submit(work, item) for item in items]
 
 
 class RelationEngine:
@@ -139,6 +144,54 @@ class RelationEngine:
         return adapted
 
 
+#: Mention vectors (M, D), context vectors (P, D) and the rows of mentions that are pairs (P, 2).
+_EncodedRows = tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int64]]
+
+
+class EngineEncoding:
+    """Sentences whose batches are being encoded, or wait for it."""
+
+    def __init__(
+        self,
+        found: TokenRows,
+        batches: Sequence[Sequence[TokenRow]],
+        made: Sequence[Future[_EncodedRows]],
+        dimension: int,
+    ) -> None:
+        self._found, self._batches, self._made, self._dimension = found, batches, made, dimension
+
+    def result(self) -> PairVectors:
+        """Wait for all batches and return the vectors, in the order of the pairs."""
+        mentions = [np.empty((0, self._dimension), dtype=np.float16)]
+        contexts = [np.empty((0, self._dimension), dtype=np.float16)]
+        pairs = [np.empty((0, 2), dtype=np.int64)]
+        positions: list[int] = []
+        base = 0
+        for rows, future in zip(self._batches, self._made, strict=True):
+            batch_mentions, batch_contexts, batch_pairs = future.result()
+            mentions.append(batch_mentions)
+            contexts.append(batch_contexts)
+            pairs.append(batch_pairs + base)
+            base += len(batch_mentions)
+            positions.extend(position for row in rows for position in row.pair_positions)
+        kept = np.asarray(positions, dtype=np.int64)
+        ascending = np.argsort(kept, kind="stable")
+        return PairVectors(
+            mentions=np.concatenate(mentions),
+            contexts=np.concatenate(contexts)[ascending],
+            pairs=np.concatenate(pairs)[ascending],
+            kept=kept[ascending],
+            too_long=self._found.too_long,
+            no_tokens=self._found.no_tokens,
+            cut_sentences=self._found.cut_sentences,
+        )
+
+    def cancel(self) -> None:
+        """Let batches be that aren't begun."""
+        for future in self._made:
+            future.cancel()
+
+
 class Engine(RelationEngine):
     """A pair of exported files, ready to encode; use `load_engine` to make one."""
 
@@ -152,38 +205,20 @@ class Engine(RelationEngine):
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Encode all pairs of the sentences; each row of tokens is encoded once, with rows as long."""
+        encoding = self.begin(sentences)
+        try:
+            return encoding.result()
+        finally:
+            encoding.cancel()
+
+    def begin(self, sentences: Sequence[PairSentence]) -> EngineEncoding:
+        """Begin to `encode` sentences, after all that was begun before."""
         found = token_rows(sentences, self._tokenizer, self.contract.tokens)
-        width = self.contract.dimension
-        mentions = [np.empty((0, width), dtype=np.float16)]
-        contexts = [np.empty((0, width), dtype=np.float16)]
-        pairs = [np.empty((0, 2), dtype=np.int64)]
-        positions: list[int] = []
-        base = 0
         # The largest first: what the last of them leaves threads to wait for is small.
         batches = sorted(self._batches(found.rows), key=lambda rows: -sum(len(row.ids) for row in rows))
-        made = self._workers.map(self._encode_rows, batches)
-        for rows, (batch_mentions, batch_contexts, batch_pairs) in zip(batches, made, strict=True):
-            mentions.append(batch_mentions)
-            contexts.append(batch_contexts)
-            pairs.append(batch_pairs + base)
-            base += len(batch_mentions)
-            positions.extend(position for row in rows for position in row.pair_positions)
-        kept = np.asarray(positions, dtype=np.int64)
-        ascending = np.argsort(kept, kind="stable")
-        return PairVectors(
-            mentions=np.concatenate(mentions),
-            contexts=np.concatenate(contexts)[ascending],
-            pairs=np.concatenate(pairs)[ascending],
-            kept=kept[ascending],
-            too_long=found.too_long,
-            no_tokens=found.no_tokens,
-            cut_sentences=found.cut_sentences,
-        )
+        return EngineEncoding(found, batches, self._workers.begin(self._encode_rows, batches), self.contract.dimension)
 
-    def _encode_rows(
-        self, rows: Sequence[TokenRow]
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int64]]:
-        """Return mention vectors (M, D), context vectors (P, D) and the rows of mentions that are pairs (P, 2)."""
+    def _encode_rows(self, rows: Sequence[TokenRow]) -> _EncodedRows:
         settings = self.contract.tokens
         inputs = encoder_inputs(rows, settings.pad_id, self._widths, settings.max_tokens)
         mentions, contexts = self.run_graph(inputs)

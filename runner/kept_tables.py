@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from zsre.relations.vectors import PairVectors
@@ -165,16 +164,17 @@ class KeptWindow:
         if not pa.types.is_dictionary(encoded.type):
             encoded = encoded.dictionary_encode()
         names = [*encoded.dictionary.to_pylist(), None]
-        codes = encoded.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
-        return names, codes.astype(np.int64)
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        # With nulls among them, they come as floats, and nulls as what is no number.
+        return names, np.where(np.isnan(codes), len(names) - 1, codes).astype(np.int64)
 
 
 def _lengths(texts: pa.ChunkedArray) -> NDArray[np.int64]:
     """Return how many code points each of some texts has; one that repeats is counted once."""
     whole = texts.combine_chunks()
     encoded = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-    lengths = pc.utf8_length(encoded.dictionary).to_numpy(zero_copy_only=False)
-    found: NDArray[np.int64] = lengths.astype(np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    lengths = np.asarray([len(text) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
+    found: NDArray[np.int64] = lengths[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
 
 

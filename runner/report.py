@@ -1,85 +1,21 @@
-"""What a person sees of a run: progress, the closing summary, and a table of the first triples."""
+"""What a person is told of a run that has ended: the closing summary."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
-from types import TracebackType
-from typing import Any, Final
-
-import pyarrow.parquet as pq
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from zsre.relations.errors import OutputError
 from zsre.relations.terminal import printable
 from zsre.runner.counts import MOST_UNNAMED, Counts, counted
 from zsre.runner.logs import with_fields
-from zsre.runner.output import REJECTS_FILE, OutputDirectory
+from zsre.runner.output import REJECTS_FILE
 
 logger = logging.getLogger(__name__)
-
-#: Between two lines of progress where there is no terminal, in seconds.
-LOG_INTERVAL: Final = 30.0
-_WIDE_TERMINAL: Final = 110
-_SHOWN_COLUMNS: Final = ("head", "relation", "tail", "score", "sentence")
-
-
-class RunProgress(AbstractContextManager["RunProgress"]):
-    """Progress through an input of ``size`` bytes (``None``: unknown): a bar on a terminal, log lines elsewhere.
-
-    ``done`` bytes of it were there from the start. With ``as_log``, a terminal gets log lines, too.
-    """
-
-    def __init__(
-        self, console: Console, size: int | None, quiet: bool = False, done: int = 0, as_log: bool = False
-    ) -> None:
-        self._size, self._done = size, done
-        self._documents = 0
-        self._started = self._logged = time.monotonic()
-        self._log = not quiet and (as_log or not console.is_terminal)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[documents]:,} documents, {task.fields[rate]:,.0f}/s"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=quiet or as_log or not console.is_terminal,
-        )
-        self._task = self._bar.add_task("extracting", total=size, completed=done, documents=0, rate=0.0)
-
-    def __enter__(self) -> RunProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def advance(self, size: int, documents: int) -> None:
-        """Take note of bytes and documents that have been dealt with."""
-        self._documents += documents
-        self._done += size
-        now = time.monotonic()
-        rate = self._documents / max(now - self._started, 1e-9)
-        self._bar.update(self._task, advance=size, documents=self._documents, rate=rate)
-        if self._log and now - self._logged >= LOG_INTERVAL:
-            self._logged = now
-            share = round(self._done / self._size, 4) if self._size else None
-            fields = with_fields(documents=self._documents, documents_per_second=round(rate, 1), share_done=share)
-            logger.info("%s documents, %.0f/s", f"{self._documents:,}", rate, extra=fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,27 +90,6 @@ def reject_reasons(counts: Counts) -> str:
     return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
 
 
-def first_triples(output: OutputDirectory, most: int) -> list[dict[str, Any]]:
-    """Return the first ``most`` rows of a run, those columns of them that the table shows."""
-    return list(islice(_rows(output), most))
-
-
-def triples_table(rows: list[dict[str, Any]], width: int) -> Table:
-    """Lay out rows for a terminal of ``width`` columns; one that is too narrow goes without the sentences."""
-    columns = _SHOWN_COLUMNS if width >= _WIDE_TERMINAL else _SHOWN_COLUMNS[:-1]
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for column in columns:
-        if column == "score":
-            table.add_column(column, justify="right", min_width=5)
-        else:
-            table.add_column(column, ratio=5 if column == "sentence" else 2, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        table.add_row(
-            *(f"{row[column]:.2f}" if column == "score" else Text(printable(row[column])) for column in columns)
-        )
-    return table
-
-
 def write_out(text: str) -> None:
     """Write to standard output what a console captured; what its encoding lacks becomes a question mark.
 
@@ -213,10 +128,3 @@ def _losses(counts: Counts) -> list[tuple[int, str]]:
         (counts.repeated_ids, "documents (at least) with an id that came before"),
         (counts.blank_lines, "blank lines"),
     ]
-
-
-def _rows(output: OutputDirectory) -> Iterator[dict[str, Any]]:
-    for name in output.part_names():
-        with output.folder.open(name) as file, pq.ParquetFile(file) as part:
-            for batch in part.iter_batches(batch_size=64, columns=list(_SHOWN_COLUMNS)):
-                yield from batch.to_pylist()

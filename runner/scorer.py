@@ -37,12 +37,38 @@ class RelationScorer(Protocol):
         ...
 
 
+class Encoding(Protocol):
+    """Sentences that are being encoded."""
+
+    def result(self) -> PairVectors:
+        """Wait for them and return the vectors of all of their pairs."""
+        ...
+
+    def cancel(self) -> None:
+        """Do no more of the work than has been begun."""
+        ...
+
+
 class Scorer(RelationScorer, Protocol):
     """A loaded model: it turns sentences and relations into vectors whose dot product is a similarity."""
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         """Return the vectors of all pairs of the sentences."""
         ...
+
+    def begin(self, sentences: Sequence[PairSentence]) -> Encoding:
+        """Begin to `encode` sentences, while others may be under way."""
+        ...
+
+
+class Deferred:
+    """The encoding of a model that does nothing in the background: all of it is done when the result is asked for."""
+
+    def __init__(self, work: Callable[[], PairVectors]) -> None:
+        self.result = work
+
+    def cancel(self) -> None:
+        """Do nothing: nothing is under way."""
 
 
 def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:

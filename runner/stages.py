@@ -20,9 +20,10 @@ from zsre.runner.ahead import work_ahead
 from zsre.runner.batch import (
     Batch,
     Candidate,
+    begin,
     candidates_of,
     count_unread,
-    encode,
+    encoded,
     windows,
 )
 from zsre.runner.corpus import Shard
@@ -31,10 +32,12 @@ from zsre.runner.entities import Document
 from zsre.runner.job import Job
 from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
+from zsre.runner.scorer import Encoding
 from zsre.runner.shard_triples import ShardResult, TripleTable, decided
 
-#: Windows that a stage may be ahead of the next one.
+#: Windows that a stage may be ahead of the next one, and that are being encoded beside the one that is waited for.
 _AHEAD: Final = 2
+_ENCODED_AHEAD: Final = 1
 
 #: Called as work gets done, with the bytes of input and the documents it came to.
 Advance = Callable[[int, int], None]
@@ -133,53 +136,88 @@ def process_shards(
 ) -> Generator[ShardResult]:
     """Do as `process_shard` does for one shard after the other, with reading, encoding and deciding overlapped.
 
-    Encoding stays in this thread, so that Ctrl-C, which is heard here, ends it between two batches. A ``reader`` that
-    is given stays open.
+    The next window is on its way before the vectors of one are waited for, so that no processor, or GPU, waits for a
+    window's end. Waiting is done in this thread, where Ctrl-C is heard. A ``reader`` that is given stays open.
     """
-    unfinished: deque[_Gathered] = deque()
-    pending: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
-
-    def settled(most: int) -> Iterator[ShardResult]:
-        """Wait until at most so many decisions are pending; yield the shards that they finish."""
-        while len(pending) > most:
-            # Ctrl-C while waiting leaves it pending, for the shards that are still worth having.
-            wait((pending[0][1],))
-            progress, future = pending.popleft()
-            result = future.result()
-            advance(progress.size, progress.documents)
-            if result is not None:
-                unfinished.popleft()
-                yield result
-
     with ExitStack() as ending:
-        # In the end, from the last to the first: reading stops, deciding ends, and what is unfinished is let go.
-        ending.callback(_close_all, unfinished)
-        decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
+        # In the end, from the last to the first: encoding and reading stop, deciding ends, all that is left is let go.
+        on_the_way = _OnTheWay(job, advance, sink)
+        ending.callback(on_the_way.close)
+        on_the_way.decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
         used = reader or ending.enter_context(closing(ShardReader(job.records.fields)))
         paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, used, stopped), _AHEAD)))
-        begun = False
+        ending.callback(on_the_way.cancel)
         try:
             for item in paired:
-                if not begun:
-                    unfinished.append(_Gathered(item.index, job, sink))
-                gathered = unfinished[-1]
-                begun = not isinstance(item, _ShardEnd)
-                if isinstance(item, _ShardEnd):
-                    pending.append((item.progress, decider.submit(gathered.finished, item)))
-                else:
-                    batch = encode(item.candidates, job.engine)
-                    pending.append((item.progress, decider.submit(gathered.add, batch)))
-                yield from settled(_AHEAD)
-        except (DataError, KeyboardInterrupt):
-            # Shards that came before are still worth having, and all but decided on.
-            yield from settled(0)
+                on_the_way.begin(item)
+                on_the_way.hand_on(_ENCODED_AHEAD)
+                yield from on_the_way.settled(_AHEAD)
+            on_the_way.hand_on(0)
+        except (DataError, KeyboardInterrupt) as stop:
+            # Shards that came before are still worth having; on Ctrl-C those alone that are all but decided on.
+            if isinstance(stop, DataError):
+                on_the_way.hand_on(0)
+            yield from on_the_way.settled(0)
             raise
-        yield from settled(0)
+        yield from on_the_way.settled(0)
 
 
-def _close_all(unfinished: Iterable[_Gathered]) -> None:
-    for gathered in unfinished:
-        gathered.close()
+class _OnTheWay:
+    """Windows and ends of shards in their order: being encoded, then being decided on, until their shard is whole."""
+
+    decider: ThreadPoolExecutor
+
+    def __init__(self, job: Job, advance: Advance, sink: PairSink | None) -> None:
+        self._job, self._advance, self._sink = job, advance, sink
+        self._unfinished: deque[_Gathered] = deque()
+        self._encoding: deque[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]] = deque()
+        self._deciding: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
+        self._within = False
+
+    def begin(self, item: _Window | _ShardEnd) -> None:
+        """Begin to encode a window, or take note of the end of a shard."""
+        if not self._within:
+            self._unfinished.append(_Gathered(item.index, self._job, self._sink))
+        self._within = isinstance(item, _Window)
+        encoding = begin(item.candidates, self._job.engine) if isinstance(item, _Window) else None
+        self._encoding.append((self._unfinished[-1], item, encoding))
+
+    def hand_on(self, most: int) -> None:
+        """Wait until at most so many windows are being encoded; hand on those that came before, to be decided on."""
+        while self._encoding:
+            gathered, item, encoding = self._encoding[0]
+            future: Future[ShardResult | None]
+            if isinstance(item, _ShardEnd):
+                future = self.decider.submit(gathered.finished, item)
+            elif encoding is not None and sum(each is not None for _, _, each in self._encoding) > most:
+                future = self.decider.submit(gathered.add, encoded(item.candidates, encoding))
+            else:
+                return
+            self._encoding.popleft()
+            self._deciding.append((item.progress, future))
+
+    def settled(self, most: int) -> Iterator[ShardResult]:
+        """Wait until at most so many decisions are pending; yield the shards that they finish."""
+        while len(self._deciding) > most:
+            # Ctrl-C while waiting leaves it pending, for the shards that are still worth having.
+            wait((self._deciding[0][1],))
+            progress, future = self._deciding.popleft()
+            result = future.result()
+            self._advance(progress.size, progress.documents)
+            if result is not None:
+                self._unfinished.popleft()
+                yield result
+
+    def cancel(self) -> None:
+        """Stop encoding what nobody waits for any more."""
+        for _, _, encoding in self._encoding:
+            if encoding is not None:
+                encoding.cancel()
+
+    def close(self) -> None:
+        """Let go of vectors that were not put in place."""
+        for gathered in self._unfinished:
+            gathered.close()
 
 
 def _paired(shards: Iterable[Shard], job: Job, reader: ShardReader, stopped: Event) -> Generator[_Window | _ShardEnd]:

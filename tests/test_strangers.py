@@ -17,7 +17,7 @@ import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, FakeEngine, contract, jsonl
 from zsre.relations.contract import CONTRACT_KEY, RELATIONS_ROLE, ROLE_KEY, SENTENCES_ROLE, TOKENIZER_KEY
-from zsre.runner import cli, command, job_spec
+from zsre.runner import cli, job_spec, kept_command
 from zsre.runner.engine import relations_path
 from zsre.runner.entities import load_annotator
 from zsre.runner.kept import mentions_path, pairs_path
@@ -251,7 +251,7 @@ def test_tokenizers_that_fail(place: Path, change: dict[str, Any], capfd: pytest
 def vectors(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a directory of kept vectors, as a run leaves it."""
     monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: FakeEngine())
     assert run("--save-pairs", "vectors") == 0
     assert run(corpus="vectors", output="again") == 0
     return Path("vectors")

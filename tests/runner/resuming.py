@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
-from zsre.runner import cli, command, job_spec
+from zsre.runner import cli, job_spec, kept_command
 
 TEXTS = [
     "Ann founded Acme.  Ann married Bob.",
@@ -39,7 +39,7 @@ class Stopping(FakeEngine):
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     use_engine(monkeypatch, FakeEngine())
-    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: FakeEngine())
     monkeypatch.setattr(job_spec, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
     (tmp_path / "relations.yaml").write_text(RELATIONS_YAML)
     (tmp_path / "corpus.jsonl").write_bytes(CORPUS)

@@ -18,7 +18,7 @@ import spacy
 
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
-from zsre.runner import cli, command, job_spec
+from zsre.runner import cli, job_spec, kept_command
 from zsre.runner.corpus import CutSettings
 from zsre.runner.entities import load_annotator
 from zsre.runner.lock import FolderLock
@@ -228,7 +228,7 @@ def test_a_model_that_cannot_be_used_is_reported(
 def test_a_place_of_this_machine_is_one_however_it_is_named(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: FakeEngine())
     corpus, out = (place / "corpus.jsonl").as_uri(), (place / "out put").as_uri()
     flags = ("--relations", "relations.yaml", "--quiet")
     assert cli.main([corpus, *flags, "--save-pairs", "vectors"]) == 0

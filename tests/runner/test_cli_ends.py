@@ -73,7 +73,7 @@ def test_an_interruption_while_modules_load_says_so(capsys: pytest.CaptureFixtur
         "        if name == 'onnxruntime': os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupting())\n"
         "code = cli.main(['corpus.jsonl', '--relations', 'relations.yaml'])\n"
-        "assert 'zsre.runner.command' in sys.modules, 'a module was cut off while it loaded'\n"
+        "assert 'zsre.runner.text_command' in sys.modules, 'a module was cut off while it loaded'\n"
         "sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import numpy as np
 import onnxruntime as ort
@@ -180,6 +181,34 @@ def test_batches_are_encoded_side_by_side(model: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(engine, "run_graph", met)
     monkeypatch.setattr(engine, "_batch_tokens", 1)
     engine.encode(SENTENCES[:1] * 4)
+
+
+def test_encodings_may_be_under_way_side_by_side(engine: Engine) -> None:
+    under_way = [engine.begin(SENTENCES[:3]), engine.begin([]), engine.begin(SENTENCES)]
+    for encoding, sentences in reversed(list(zip(under_way, (SENTENCES[:3], [], SENTENCES), strict=True))):
+        assert_same_pairs(encoding.result(), engine.encode(sentences))
+
+
+def test_what_is_not_begun_of_an_encoding_can_be_dropped(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, entered, held = load_engine(model, "cpu", 1), Event(), Event()
+    run, runs = engine.run_graph, []
+
+    def waiting(inputs: EncoderInputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        runs.append(inputs)
+        entered.set()
+        assert held.wait(60)
+        return run(inputs)
+
+    monkeypatch.setattr(engine, "run_graph", waiting)
+    monkeypatch.setattr(engine, "_batch_tokens", 1)
+    encoding = engine.begin(SENTENCES * 9)
+    assert entered.wait(60)
+    encoding.cancel()
+    held.set()
+    with pytest.raises(CancelledError):
+        encoding.result()
+    engine.encode(SENTENCES[:1])
+    assert len(runs) == 2
 
 
 def test_what_fails_in_a_thread_is_raised(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

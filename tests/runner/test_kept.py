@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, FakeEngine, jsonl
-from zsre.runner import batch, cli, command, job_spec
+from zsre.runner import batch, cli, job_spec, kept_command
 from zsre.runner.engine import load_engine, load_relation_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.kept import mentions_path, pairs_path
@@ -35,7 +35,7 @@ OTHER_YAML = RELATIONS_YAML.replace("threshold: 0.5\n", "") + (
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
-    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: FakeEngine())
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: FakeEngine())
     monkeypatch.setattr(job_spec, "load_annotator", cached_annotator)
     Path("relations.yaml").write_text(RELATIONS_YAML)
     Path("other.yaml").write_text(OTHER_YAML)
@@ -94,7 +94,7 @@ def test_the_real_model_gives_the_same_bits_from_vectors_and_from_text(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_spec, "load_engine", load_engine)
-    monkeypatch.setattr(command, "load_relation_engine", load_relation_engine)
+    monkeypatch.setattr(kept_command, "load_relation_engine", load_relation_engine)
     model = ("--model", str(tiny_model), "--threshold", "0")
     _keep(*model)
     assert _run("vectors", "other.yaml", "kept", *model) == 0
@@ -147,7 +147,7 @@ def test_vectors_of_another_model_are_refused(
     _keep()
     other = FakeEngine()
     other.contract = replace(other.contract, fingerprint="0" * 32, name="other")
-    monkeypatch.setattr(command, "load_relation_engine", lambda model, device, threads: other)
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: other)
     assert _run("vectors", "relations.yaml", "kept") == 2
     assert _error(capsys) == (
         f"vectors: vectors of the model '{'f' * 32}' (fake), and this is '{'0' * 32}' (other): "

@@ -10,11 +10,13 @@ from rich.console import Console
 
 from tests.runner.fakes import new_run
 from tests.runner.test_triples import a_triple
-from zsre.runner import report
+from zsre.runner import progress as progress_module
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
-from zsre.runner.report import RunProgress, RunSummary, first_triples, summary_lines, triples_table
+from zsre.runner.progress import RunProgress
+from zsre.runner.report import RunSummary, summary_lines
 from zsre.runner.shard_triples import ShardResult
+from zsre.runner.shown import first_triples, triples_table
 from zsre.runner.triples import triples_batch, triples_schema
 
 
@@ -78,7 +80,7 @@ def test_progress_is_logged_now_and_then_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     written = io.StringIO()
     with caplog.at_level(logging.INFO, "zsre"), RunProgress(Console(file=written), 100) as progress:
         for _ in range(8):
@@ -93,7 +95,7 @@ def test_progress_of_a_run_that_goes_on_begins_where_it_was(
 ) -> None:
     """With ``as_log``, a terminal gets lines, too, and figures stand beside them."""
     now = [0.0]
-    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), force_terminal=True)
     with caplog.at_level(logging.INFO, "zsre"), RunProgress(console, 200, done=100, as_log=True) as progress:
         now[0] = 40

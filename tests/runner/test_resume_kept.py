@@ -16,7 +16,7 @@ from tests.runner.resuming import (
     table_of,
     told_error,
 )
-from zsre.runner import command
+from zsre.runner import kept_command
 from zsre.runner.lock import FolderLock
 
 #: A fixture is used by its name.
@@ -36,7 +36,7 @@ def test_vectors_are_kept_of_every_shard_when_a_run_goes_on(monkeypatch: pytest.
 
 def test_a_run_over_vectors_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command("--save-pairs", "vectors", "-o", "out") == 0
-    original, calls = command.kept_place, []
+    original, calls = kept_command.kept_place, []
 
     def third_stops(*given):  # type: ignore[no-untyped-def]
         calls.append(given)
@@ -44,7 +44,7 @@ def test_a_run_over_vectors_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None
             raise KeyboardInterrupt
         return original(*given)
 
-    monkeypatch.setattr(command, "kept_place", third_stops)
+    monkeypatch.setattr(kept_command, "kept_place", third_stops)
     assert run_command("vectors", "-o", "again") == 130
     assert len(list(Path("again").glob("part-*"))) == 2
     assert run_command("vectors", "-o", "again") == 0

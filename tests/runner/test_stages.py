@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 
 import pytest
 
 from tests.runner.fakes import FakeEngine, held_shard, jsonl, make_job
+from zsre.relations.errors import DataError, ModelError
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner import batch, stages
 from zsre.runner.batch import Batch
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
+from zsre.runner.scorer import Encoding
 from zsre.runner.stages import process_shard, process_shards
 
 TEXTS = ["Ann founded Acme.  Ann married Bob.", "Cy was born in Paris.", "nothing here", "Acme was founded by Dee."]
@@ -42,7 +44,7 @@ def test_overlapped_shards_come_to_the_same_as_one_by_one(sentences: int, monkey
     assert sum(documents) == sum(found.counts.documents for found in alone)
 
 
-def test_encoding_stays_in_the_thread_that_hears_ctrl_c_and_reading_does_not() -> None:
+def test_encoding_is_waited_for_in_the_thread_that_hears_ctrl_c_and_reading_is_not() -> None:
     threads: dict[str, set[str]] = {"encode": set(), "annotate": set()}
 
     class Watched(FakeEngine):
@@ -122,3 +124,68 @@ def test_ctrl_c_while_waiting_loses_no_shard_that_was_decided(monkeypatch: pytes
             found.append(result.index)
     done = [index for what, index in sink.notes if what == "committed"]
     assert found == done == list(range(len(done))) and done
+
+
+class Noted:
+    """An encoding that notes what becomes of it."""
+
+    def __init__(self, number: int, notes: list[str], encode: Callable[[], PairVectors]) -> None:
+        self.number, self.notes, self.encode = number, notes, encode
+
+    def result(self) -> PairVectors:
+        self.notes.append(f"wait for {self.number}")
+        return self.encode()
+
+    def cancel(self) -> None:
+        self.notes.append(f"cancel {self.number}")
+
+
+class NotingEngine(FakeEngine):
+    """Notes which windows are under way; ``failing`` is raised when the window of that number is waited for."""
+
+    def __init__(self, failing: int = -1, error: BaseException | None = None) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+        self.begun, self.failing, self.error = 0, failing, error
+
+    def begin(self, sentences: Sequence[PairSentence]) -> Encoding:
+        number, self.begun = self.begun, self.begun + 1
+        self.notes.append(f"begin {number}")
+
+        def encode() -> PairVectors:
+            if number == self.failing and self.error is not None:
+                raise self.error
+            return self.encode(sentences)
+
+        return Noted(number, self.notes, encode)
+
+
+def test_the_next_window_is_under_way_before_one_is_waited_for() -> None:
+    engine = NotingEngine()
+    list(process_shards(_shards(4), make_job(engine=engine)))
+    assert engine.notes == [
+        "begin 0", "begin 1", "wait for 0", "begin 2", "wait for 1", "begin 3", "wait for 2", "wait for 3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ModelError("model.onnx: the model failed")])
+def test_what_is_under_way_is_dropped_when_a_run_ends_early(error: BaseException) -> None:
+    engine = NotingEngine(failing=2, error=error)
+    found = []
+    with pytest.raises(type(error)):
+        for result in process_shards(_shards(5), make_job(engine=engine)):
+            found.append(result.index)
+    assert engine.notes[-4:] == ["begin 3", "wait for 2", "cancel 2", "cancel 3"]
+    assert found == ([0, 1] if isinstance(error, KeyboardInterrupt) else found[:2])
+
+
+def test_shards_before_one_that_cannot_be_read_are_finished() -> None:
+    def shards() -> Iterator[Shard]:
+        yield from _shards(3)
+        raise DataError("corpus.jsonl: is damaged")
+
+    found = []
+    with pytest.raises(DataError, match="is damaged"):
+        for result in process_shards(shards(), make_job()):
+            found.append(result.index)
+    assert found == [0, 1, 2]

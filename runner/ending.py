@@ -1,0 +1,62 @@
+"""How a run of ``zsre-extract`` ends: what it came to is told, and whether that was enough."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from zsre.relations.errors import NothingExtractedError, TooManyRejectsError
+from zsre.runner.decide import TypeMask
+from zsre.runner.output import REJECTS_FILE
+from zsre.runner.recording import Run
+from zsre.runner.report import RunSummary, reject_reasons, tell_summary
+
+EMPTY: Final = "holds no records, so there is nothing to extract from"
+_SHOWN_ON_A_TERMINAL: Final = 10
+
+
+def finish(
+    args: argparse.Namespace, mask: TypeMask, keep: Sequence[str], run: Run, facts: Mapping[str, Any], seconds: float
+) -> None:
+    """Report what a run came to; raise an error for one that came to nothing, or to too little."""
+    counts, output = run.counts, run.output
+    if counts.documents == 0:
+        raise NothingExtractedError(_nothing(str(facts["corpus"]), run))
+    summary = RunSummary(
+        counts,
+        run.fresh,
+        seconds,
+        facts["device"],
+        facts["model"]["name"],
+        output.name,
+        # What spaCy finds has the types that it has.
+        unseen_types=tuple(mask.unseen(counts.types_seen)) if counts.given_entities else (),
+        unnamed_types=tuple(sorted(counts.types_unnamed)) if counts.given_entities else (),
+        missing_fields=tuple(name for name in keep if name not in counts.fields_kept),
+    )
+    tell_summary(summary, args.quiet, args.log_format == "json")
+    shown = args.show
+    if shown is None:
+        shown = _SHOWN_ON_A_TERMINAL if sys.stdout.isatty() and not args.quiet else 0
+    if shown and counts.triples:
+        from zsre.runner.shown import show_triples
+
+        show_triples(output, shown)
+    records = counts.lines - counts.blank_lines
+    if counts.rejected > args.max_reject_rate * records:
+        raise TooManyRejectsError(
+            f"{counts.rejected:,} of {records:,} records were rejected ({reject_reasons(counts)}), and "
+            f"--max-reject-rate {args.max_reject_rate:g} allows fewer; see {output.folder.within(REJECTS_FILE)}; "
+            "the triples of the others are complete"
+        )
+
+
+def _nothing(corpus: str, run: Run) -> str:
+    if not run.counts.rejected:
+        return f"{corpus}: {EMPTY}"
+    return (
+        f"{corpus}: every record was rejected ({reject_reasons(run.counts)}); "
+        f"{run.output.folder.within(REJECTS_FILE)} says what is wrong with each; mend the corpus, and run again"
+    )

@@ -1,0 +1,58 @@
+"""What ``zsre-extract`` does with kept vectors."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from zsre.relations.catalogue import load_relations
+from zsre.relations.errors import UsageError
+from zsre.runner.decide import make_rules
+from zsre.runner.ending import finish
+from zsre.runner.engine import load_relation_engine
+from zsre.runner.kept import read_marker
+from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
+from zsre.runner.plan import check_common, open_output, wanted
+from zsre.runner.recording import recorded
+from zsre.runner.session import processors
+
+#: Flags that are for reading a corpus, and their values when they aren't given.
+_READING: Final[Mapping[str, object]] = {
+    "save_pairs": None,
+    "spacy_model": None,
+    "id_field": None,
+    "keep": "",
+    "limit": None,
+    "append": False,
+    "dry_run": False,
+    "engine": "local",
+}
+
+
+def run_kept(args: argparse.Namespace) -> None:
+    """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
+    check_common(args)
+    path = Path(args.corpus[0])
+    if len(args.corpus) > 1:
+        raise UsageError(f"{path}: holds vectors, and those cannot be read together with other inputs")
+    for flag, default in _READING.items():
+        if getattr(args, flag) != default:
+            raise UsageError(f"--{flag.replace('_', '-')}: is for reading a corpus, and {path} holds vectors")
+    output = open_output(args)
+    kept = read_marker(path)
+    relations = load_relations(args.relations)
+    scorer = load_relation_engine(args.model, args.device, args.threads)
+    check_usable(path, kept, scorer, relations)
+    rules = make_rules(relations, scorer.contract, args.threshold, args.max_relations)
+    job = KeptJob(kept, scorer, relations, rules)
+    started = time.monotonic()
+    about = {"corpus": f"{path} ({kept.corpus})", "relations_source": relations.source, "device": scorer.device}
+    facts = {**about, **job.facts}
+    with recorded(output, [kept_segment(path, kept)], wanted(args), facts) as run:
+        indices = (index for index in range(kept.shards or 0) if index not in run.done)
+        for result in kept_results(path, job, indices, args.threads or processors()):
+            run.commit(result, kept_place(result.index, result.counts))
+    finish(args, job.mask, (), run, facts, time.monotonic() - started)
