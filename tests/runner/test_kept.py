@@ -126,6 +126,15 @@ def test_eight_bits_lose_little() -> None:
     assert schema.field("vector").type.value_type == pa.int8()
 
 
+@pytest.mark.parametrize(("precision", "compression"), [("float16", "UNCOMPRESSED"), ("int8", "ZSTD")])
+def test_what_is_kept_is_compressed_where_that_pays(precision: str, compression: str) -> None:
+    _keep("--save-precision", precision)
+    group = pq.read_metadata(pairs_path(Path("vectors"), 0)).row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    assert {own.compression for own in columns if own.path_in_schema.startswith("vector")} == {compression}
+    assert {own.compression for own in columns if not own.path_in_schema.startswith("vector")} == {"ZSTD"}
+
+
 def test_pairs_that_fit_are_enough_for_relations_of_their_types_alone(capsys: pytest.CaptureFixture[str]) -> None:
     _keep("--save-fitting")
     assert _run("vectors", "relations.yaml", "kept") == 0
