@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -102,10 +103,19 @@ def make_contract(run: TrainedRun, relations: nn.Module, precision: Precision, c
         seen_relations=run.facts.seen_relations,
         seen_data=run.facts.seen_data,
     )
-    digest = hashlib.sha256(draft.to_json().encode())
-    for module in (run.model, relations, *([run.adapter] if run.adapter else [])):
+    sentence_side = {name: getattr(draft, name) for name in ("alpha", "encoder", "precision")}
+    vectors = _digest(json.dumps([sentence_side, asdict(run.tokens)], sort_keys=True), run.model)
+    draft = replace(draft, vectors=vectors)
+    adapters = [run.adapter] if run.adapter else []
+    return replace(draft, fingerprint=_digest(draft.to_json(), run.model, relations, *adapters))
+
+
+def _digest(settings: str, *modules: nn.Module) -> str:
+    """Return a hash over settings and weights."""
+    digest = hashlib.sha256(settings.encode())
+    for module in modules:
         digest.update(save({name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}))
-    return replace(draft, fingerprint=digest.hexdigest()[:32])
+    return digest.hexdigest()[:32]
 
 
 def level_calibration(run: TrainedRun) -> Calibration:

@@ -16,9 +16,10 @@ from zsre.relations.errors import ModelError
 from zsre.relations.problems import shorten
 from zsre.relations.tokens import PAIRINGS, TokenSettings
 
-CONTRACT_VERSION = 3
-#: Versions 1 and 2 are the same without `BLOCKS` and `ADAPTED`; what version 2 had instead, its graph's inputs show.
-READABLE_VERSIONS = (1, 2, 3)
+CONTRACT_VERSION = 4
+#: Version 3 is the same without `Contract.vectors`, 1 and 2 also without `BLOCKS` and `ADAPTED`; what 2 had instead,
+#: its inputs show.
+READABLE_VERSIONS = (1, 2, 3, 4)
 CONTRACT_KEY = "zsre.contract"
 TOKENIZER_KEY = "zsre.tokenizer"
 ROLE_KEY = "zsre.role"
@@ -63,7 +64,8 @@ class Contract:
 
     ``dimension`` is D of one vector, so a pair vector holds 3·D numbers. ``seen_relations`` are the ids used
     in training, ``seen_data`` the data sets. ``fingerprint`` is a hash over weights and settings, the same in
-    both files of a model.
+    both files of a model. ``vectors`` is one over what makes the vectors of pairs alone: kept ones stay good when only
+    the relation side or the calibration changes. It is empty where the contract is older.
     """
 
     name: str
@@ -77,7 +79,13 @@ class Contract:
     relation_encoder: str
     seen_relations: tuple[str, ...]
     seen_data: tuple[str, ...]
+    vectors: str = ""
     version: int = CONTRACT_VERSION
+
+    @property
+    def vectors_fingerprint(self) -> str:
+        """Return what models have in common whose vectors of pairs are the same."""
+        return self.vectors or self.fingerprint
 
     @property
     def pairing(self) -> str:
@@ -140,7 +148,8 @@ def _check(contract: Contract) -> None:
     ids |= {f"markers[{number}]": marker for number, marker in enumerate(tokens.markers)}
     numbers = {name: getattr(calibration, name) for name in ("slope", "intercept", "threshold")}
     texts = {
-        name: getattr(contract, name) for name in ("name", "fingerprint", "precision", "encoder", "relation_encoder")
+        name: getattr(contract, name)
+        for name in ("name", "fingerprint", "vectors", "precision", "encoder", "relation_encoder")
     }
     listed = {"seen_relations": contract.seen_relations, "seen_data": contract.seen_data}
     checks: list[tuple[str, object, bool]] = [

@@ -50,6 +50,7 @@ AllowedTypes = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 class KeptFacts:
     """What the marker says: whose vectors these are, and of which pairs.
 
+    ``fingerprint`` is the model's `Contract.vectors_fingerprint`.
     ``types`` lists the types that the run's relations allow, if only such pairs were kept; ``None`` means all pairs.
     ``keep`` are the fields passed through. ``shards`` is ``None`` until the run has finished.
     """
@@ -72,7 +73,7 @@ def kept_facts(job: Job, corpus: str, precision: str) -> KeptFacts:
     contract = job.engine.contract
     return KeptFacts(
         model=contract.name,
-        fingerprint=contract.fingerprint,
+        fingerprint=contract.vectors_fingerprint,
         dimension=contract.dimension,
         precision=precision,
         pipeline=job.pipeline,
@@ -183,7 +184,7 @@ class KeptShard:
         self._writers: list[pq.ParquetWriter] = []
         with self._dropped_on_error():
             for path, schema in zip(self._paths, self._schemas, strict=True):
-                # No dictionary of vectors: it would be built only to be thrown away. Nor are halves compressed: it would
+                # No dictionary of vectors: it would be built to be thrown away. Nor are halves compressed: it would
                 # make them an eighth smaller, and reading take half as long again. Whole numbers are, as Parquet has
                 # none of less than 32 bits.
                 texts = [field.name for field in schema if pa.types.is_string(field.type)]

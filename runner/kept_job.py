@@ -61,10 +61,11 @@ class KeptJob(Decider):
 def check_usable(path: Path, facts: KeptFacts, scorer: RelationScorer, relations: RelationSet) -> None:
     """Raise DataError if the vectors are another model's, or if relations allow pairs that were not kept."""
     contract = scorer.contract
-    if contract.fingerprint != facts.fingerprint:
+    # Those that were kept by an earlier zsre go by all of their model.
+    if facts.fingerprint not in (contract.vectors_fingerprint, contract.fingerprint):
         raise DataError(
-            f"{path}: vectors of the model '{facts.fingerprint}' ({facts.model}), and this is "
-            f"'{contract.fingerprint}' ({contract.name}): give that model with --model, or save the vectors again"
+            f"{path}: vectors of the model '{facts.fingerprint}' ({facts.model}), and those of this are "
+            f"'{contract.vectors_fingerprint}' ({contract.name}): give that model with --model, or save them again"
         )
     missing = None if facts.types is None else unkept(facts.types, relations)
     if missing is not None:

@@ -79,6 +79,19 @@ def test_the_fingerprint_covers_weights_and_settings(shared: ExportedRun) -> Non
     assert make_contract(shared.run, nn.Linear(1, 1), "fp32", UNCALIBRATED).fingerprint == weights
 
 
+def test_vectors_of_pairs_go_by_the_sentence_side_alone(shared: ExportedRun) -> None:
+    first = _contract(shared).vectors
+    changed = load_run(shared.run.directory)
+    with torch.no_grad():
+        changed.model.context.bias[0] += 1e-3
+    same = [
+        make_contract(shared.run, nn.Linear(1, 1), "fp32", UNCALIBRATED).vectors,
+        _contract(shared, calibration=replace(UNCALIBRATED, slope=9.0)).vectors,
+    ]
+    others = [make_contract(changed, nn.Linear(1, 1), "fp32", UNCALIBRATED).vectors, _contract(shared, "int8").vectors]
+    assert same == [first, first] and len({first, *others}) == 3
+
+
 class TestCalibration:
     def test_is_that_of_the_folds_where_there_is_one(
         self, tiny_runs: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,7 +69,7 @@ def test_a_file_that_zsre_did_not_export(found: dict[str, str]) -> None:
 
 def test_a_newer_contract_asks_for_a_newer_zsre() -> None:
     found = metadata(version=CONTRACT_VERSION + 1, field_of_tomorrow=1)
-    assert message(found) == "model.onnx: contract version 4, but this zsre reads 1 to 3: update zsre"
+    assert message(found) == "model.onnx: contract version 5, but this zsre reads 1 to 4: update zsre"
 
 
 @pytest.mark.parametrize("version", READABLE_VERSIONS)
@@ -80,7 +80,7 @@ def test_contracts_that_say_the_same_are_read(version: int) -> None:
 def test_an_older_contract_asks_for_another_export() -> None:
     found = metadata(version=READABLE_VERSIONS[0] - 1)
     assert message(found) == (
-        "model.onnx: contract version 0, but this zsre reads 1 to 3: export the model again with this zsre"
+        "model.onnx: contract version 0, but this zsre reads 1 to 4: export the model again with this zsre"
     )
 
 

@@ -150,6 +150,20 @@ def test_pairs_that_fit_are_enough_for_relations_of_their_types_alone(capsys: py
     assert pq.read_metadata(pairs_path(Path("vectors"), 0)).num_rows > whole
 
 
+@pytest.mark.parametrize("kept_by_all", [False, True])
+def test_vectors_stay_good_when_only_the_relation_side_of_a_model_changes(
+    monkeypatch: pytest.MonkeyPatch, kept_by_all: bool
+) -> None:
+    before, after = FakeEngine(), FakeEngine()
+    before.contract = replace(before.contract, fingerprint="1" * 32, vectors="" if kept_by_all else "3" * 32)
+    after.contract = replace(before.contract, fingerprint=("1" if kept_by_all else "2") * 32, vectors="3" * 32)
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: before)
+    monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: after)
+    _keep()
+    assert _run("vectors", "relations.yaml", "kept") == 0
+    assert _table("kept").equals(_table("first"))
+
+
 def test_vectors_of_another_model_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,8 +173,8 @@ def test_vectors_of_another_model_are_refused(
     monkeypatch.setattr(kept_command, "load_relation_engine", lambda model, device, threads: other)
     assert _run("vectors", "relations.yaml", "kept") == 2
     assert _error(capsys) == (
-        f"vectors: vectors of the model '{'f' * 32}' (fake), and this is '{'0' * 32}' (other): "
-        "give that model with --model, or save the vectors again"
+        f"vectors: vectors of the model '{'f' * 32}' (fake), and those of this are '{'0' * 32}' (other): "
+        "give that model with --model, or save them again"
     )
 
 
