@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zsre.exporter.export import run_contract
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.runner.scorer import Deferred, Encoding
+from zsre.runner.scorer import Encoded, Encoding
 from zsre.trainer.setup import TrainedRun, choose_device, load_run
 from zsre.trainer.validate import encode_pairs
 
@@ -32,8 +32,8 @@ class RunScorer:
         return encode_pairs(self._run.model, self._run.tokenizer, self._run.tokens, sentences)
 
     def begin(self, sentences: Sequence[PairSentence]) -> Encoding:
-        """Return what encodes the sentences when it is asked to."""
-        return Deferred(lambda: self.encode(sentences))
+        """Encode the sentences, now."""
+        return Encoded(self.encode(sentences))
 
     def relation_vectors(self, relations: RelationSet) -> NDArray[np.float32]:
         """Return the scaled blocks (R, 3, D)."""

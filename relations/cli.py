@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +11,7 @@ from zsre.relations.catalogue import CATALOGUE, catalogue_text, load_catalogue
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import UsageError, ZsreError
 from zsre.relations.relation import Relation
-from zsre.relations.terminal import printable
+from zsre.relations.terminal import printable, write_out
 
 PROGRAM: Final = "zsre-relations"
 #: Where the description of a relation begins in the catalogue; a heading or another relation ends it.
@@ -30,13 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="WORD", help="an id, or part of a name, a description or a term")
     words = parser.parse_args(argv).words
     try:
-        print("relations:", *entries(found(words)), sep="\n", end="", flush=True)
+        write_out("\n".join(["relations:", *entries(found(words))]))
     except ZsreError as error:
         print(printable(f"{PROGRAM}: error: {error}"), file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        # A reader such as head has seen enough. Python flushes once more on its way out, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

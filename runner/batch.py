@@ -135,16 +135,12 @@ def candidates_of(document: Document, job: Job, counts: Counts) -> Iterator[Cand
         counts.crowded_sentences += paired.crowded > 0
         counts.unfitting_pairs += paired.unfitting
         counts.pairs += len(paired.mentions) * (len(paired.mentions) - 1)
-        count_types((mention.type for mention in paired.mentions), job, counts)
+        types = {mention.type for mention in paired.mentions}
+        # What spaCy finds has the types that it has; nobody spelled them.
+        counts.add_types(job.mask.named(types), job.mask.unnamed(types) if document.record.entities is not None else ())
         if paired.pairs:
             encodable = PairSentence(sentence.text, paired.mentions, paired.pairs)
             yield Candidate(document.record, sentence, encodable)
-
-
-def count_types(types: Iterable[str | None], job: Decider, counts: Counts) -> None:
-    """Take note of the types of mentions."""
-    given = frozenset(types)
-    counts.add_types(job.mask.named(given), job.mask.unnamed(given))
 
 
 def windows(candidates: Iterable[Candidate]) -> Iterator[list[Candidate]]:

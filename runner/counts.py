@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-#: The fields that are sets of names, and how many types that no relation names are kept.
-_SETS: Final = ("types_seen", "types_unnamed", "fields_kept")
+#: The fields that are sets of names or numbers by name, and how many types that no relation names are kept.
+_SETS: Final = ("types_seen", "types_unnamed")
+_COUNTERS: Final = ("rejects", "fields_missing")
 MOST_UNNAMED: Final = 8
 
 
@@ -50,8 +51,8 @@ class Counts:
     #: The entity types that occurred: those that relations name, and a few of those that none names.
     types_seen: set[str] = field(default_factory=set)
     types_unnamed: set[str] = field(default_factory=set)
-    #: The fields passed through that some document had.
-    fields_kept: set[str] = field(default_factory=set)
+    #: How many documents lacked each of the fields to be passed through.
+    fields_missing: Counter[str] = field(default_factory=Counter)
 
     @property
     def rejected(self) -> int:
@@ -60,7 +61,7 @@ class Counts:
 
     def add_up(self) -> bool:
         """Tell whether these can be counts at all, as those of a damaged record need not be."""
-        if not all(isinstance(value, int) and value >= 0 for value in (*self._sums(), *self.rejects.values())):
+        if not all(isinstance(value, int) and value >= 0 for value in self._numbers()):
             return False
         return self.lines == self.blank_lines + self.documents + self.rejected
 
@@ -78,24 +79,34 @@ class Counts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Counts:
-        """Return what `to_dict` gave; raise TypeError or KeyError for anything else."""
-        sets = {name: set(values.get(name, ())) for name in _SETS}
-        counts = cls(**{**values, **sets, "rejects": Counter(values["rejects"])})
-        if not all(type(number) is int for number in (*counts._sums(), *counts.rejects.values())):
+        """Return what `to_dict` gave, in this version or an earlier one; raise TypeError or KeyError otherwise."""
+        if not isinstance(values, Mapping):
+            raise TypeError("counts are no table")
+        sets: dict[str, list[str]] = {name: values.get(name, []) for name in _SETS}
+        if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in sets.values()):
+            raise TypeError("types are no list of texts")
+        counters = {"rejects": values["rejects"], "fields_missing": values.get("fields_missing", {})}
+        counts = cls(
+            **{
+                **values,
+                **{name: set(names) for name, names in sets.items()},
+                **{name: Counter(numbers) for name, numbers in counters.items()},
+            }
+        )
+        if not all(type(number) is int for number in counts._numbers()):
             raise TypeError("a count is no whole number")
-        if not all(isinstance(name, str) for names in _SETS for name in getattr(counts, names)):
-            raise TypeError("a type or a field is no text")
         return counts
 
-    def _sums(self) -> list[int]:
-        return [getattr(self, entry.name) for entry in fields(self) if entry.name not in ("rejects", *_SETS)]
+    def _numbers(self) -> list[int]:
+        sums = [getattr(self, entry.name) for entry in fields(self) if entry.name not in (*_COUNTERS, *_SETS)]
+        return [*sums, *(number for name in _COUNTERS for number in getattr(self, name).values())]
 
     def to_dict(self) -> dict[str, object]:
         """Return the figures for ``run.json``."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {
             **values,
-            "rejects": dict(sorted(self.rejects.items())),
+            **{name: dict(sorted(getattr(self, name).items())) for name in _COUNTERS},
             **{name: sorted(getattr(self, name)) for name in _SETS},
         }
 

@@ -34,7 +34,7 @@ def finish(
         # What spaCy finds has the types that it has.
         unseen_types=tuple(mask.unseen(counts.types_seen)) if counts.given_entities else (),
         unnamed_types=tuple(sorted(counts.types_unnamed)) if counts.given_entities else (),
-        missing_fields=tuple(name for name in keep if name not in counts.fields_kept),
+        missing_fields=tuple(name for name in keep if counts.fields_missing[name] == counts.documents),
     )
     tell_summary(summary, args.quiet, args.log_format == "json")
     shown = args.show

@@ -160,6 +160,10 @@ class EngineEncoding:
     ) -> None:
         self._found, self._batches, self._made, self._dimension = found, batches, made, dimension
 
+    def done(self) -> bool:
+        """Tell whether all batches are encoded."""
+        return all(future.done() for future in self._made)
+
     def result(self) -> PairVectors:
         """Wait for all batches and return the vectors, in the order of the pairs."""
         mentions = [np.empty((0, self._dimension), dtype=np.float16)]

@@ -131,8 +131,8 @@ def _plain_text(data: bytes, source: str) -> str:
 def _report(args: argparse.Namespace, explanation: Explanation) -> None:
     from rich.console import Console
 
+    from zsre.relations.terminal import write_out, writing_out
     from zsre.runner.explain_report import pair_objects, show
-    from zsre.runner.report import write_out, writing_out
 
     chosen = explanation.only(args.head, args.tail)
     if args.json:

@@ -20,7 +20,11 @@ _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
         "default": "auto",
         "help": "what to run the model on (default: auto)",
     },
-    "--threads": {"type": int, "metavar": "N", "help": "threads for the model on a CPU (default: all cores)"},
+    "--threads": {
+        "type": int,
+        "metavar": "N",
+        "help": "threads for the model on a CPU, or for kept vectors (default: all cores)",
+    },
     "--spacy-model": {
         "metavar": "NAME",
         "help": "spaCy pipeline for sentences and entities (default: en_core_web_sm)",

@@ -12,7 +12,6 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +28,6 @@ from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temp
 from zsre.runner.job import Job
 from zsre.runner.kept_tables import (
     PRECISIONS,
-    REPEATING,
-    KeptWindow,
-    has_columns,
     mentions_schema,
     pairs_schema,
     window_tables,
@@ -40,7 +36,7 @@ from zsre.runner.lock import LOCK_FILE, FolderLock
 
 MARKER: Final = "vectors.json"
 KEPT_VERSION: Final = 1
-_COUNTS_KEY: Final = "zsre.counts"
+COUNTS_KEY: Final = "zsre.counts"
 
 #: The types that relations allow at head and tail, each combination once.
 AllowedTypes = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
@@ -207,7 +203,7 @@ class KeptShard:
     def commit(self, counts: Counts) -> None:
         """Put both files in place, the mentions first; the pairs hold the shard's counts."""
         with self._dropped_on_error():
-            self._writers[1].add_key_value_metadata({_COUNTS_KEY: json.dumps(counts.to_dict())})
+            self._writers[1].add_key_value_metadata({COUNTS_KEY: json.dumps(counts.to_dict())})
             for writer, path in zip(self._writers, self._paths, strict=True):
                 writer.close()
                 put_in_place(path)
@@ -266,71 +262,6 @@ def _check_facts(facts: KeptFacts) -> None:
         raise ValueError("a number isn't one")
     if facts.precision not in PRECISIONS:
         raise ValueError(f"precision {shorten(facts.precision)}")
-
-
-class StoredShard:
-    """A shard of kept vectors; made by `open_shard`.
-
-    Its windows may be read in any order, and by several threads at once.
-    """
-
-    def __init__(self, files: tuple[_StoredFile, _StoredFile], index: int, counts: Counts) -> None:
-        self.index, self.counts = index, counts
-        self._mentions, self._pairs = files
-        groups = self._mentions.metadata.num_row_groups
-        sizes = (self._mentions.metadata.row_group(group).num_rows for group in range(groups))
-        self._firsts = tuple(accumulate(sizes, initial=0))[:-1]
-
-    @property
-    def windows(self) -> int:
-        """Return how many windows there are."""
-        return len(self._firsts)
-
-    def window(self, number: int) -> KeptWindow:
-        """Read one of the windows, counted from 0; raise DataError for a damaged one."""
-        try:
-            window = KeptWindow(self._mentions.read(number), self._pairs.read(number), self._firsts[number])
-            window.check()
-        except (OSError, pa.ArrowException, ValueError) as error:
-            raise DataError(
-                f"{self._pairs.path}: row group {number} is damaged ({error}); save the vectors again"
-            ) from error
-        return window
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredFile:
-    """A file whose metadata has been read; ``texts`` are the columns that come as dictionaries."""
-
-    path: Path
-    metadata: pq.FileMetaData
-    texts: tuple[str, ...] = ()
-
-    def read(self, group: int) -> pa.Table:
-        """Read a row group; the file is opened for it alone, as none may be read by two threads at once."""
-        with pq.ParquetFile(self.path, metadata=self.metadata, read_dictionary=list(self.texts)) as file:
-            return file.read_row_group(group, use_threads=False)
-
-
-def open_shard(path: Path, facts: KeptFacts, index: int) -> StoredShard:
-    """Return a shard, having read what its files say of themselves alone; raise DataError for a damaged one."""
-    own = pairs_path(path, index)
-    try:
-        mentions = _StoredFile(mentions_path(path, index), pq.read_metadata(mentions_path(path, index)), REPEATING)
-        pairs = _StoredFile(own, pq.read_metadata(own))
-        counts = Counts.from_dict(json.loads(pairs.metadata.metadata[_COUNTS_KEY.encode()]))
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{own}: cannot be read ({error}); save the vectors again") from error
-    if mentions.metadata.num_row_groups != pairs.metadata.num_row_groups:
-        raise DataError(f"{mentions.path}: belongs to other pairs; save the vectors again")
-    schemas = (
-        mentions_schema(facts.dimension, facts.precision, facts.keep),
-        pairs_schema(facts.dimension, facts.precision),
-    )
-    for file, schema in zip((mentions, pairs), schemas, strict=True):
-        if not has_columns(file.metadata.schema.to_arrow_schema(), schema):
-            raise DataError(f"{file.path}: its columns are not those of kept vectors; save the vectors again")
-    return StoredShard((mentions, pairs), index, counts)
 
 
 def _types(given: Any) -> AllowedTypes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,7 @@ def run_kept(args: argparse.Namespace) -> None:
     facts = {**about, **job.facts}
     with recorded(output, [kept_segment(path, kept)], wanted(args), facts) as run:
         indices = (index for index in range(kept.shards or 0) if index not in run.done)
-        for result in kept_results(path, job, indices, args.threads or processors()):
-            run.commit(result, kept_place(result.index, result.counts))
-    finish(args, job.mask, (), run, facts, time.monotonic() - started)
+        with closing(kept_results(path, job, indices, args.threads or processors())) as results:
+            for result in results:
+                run.commit(result, kept_place(result.index, result.counts))
+    finish(args, job.mask, job.keep, run, facts, time.monotonic() - started)

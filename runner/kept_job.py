@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from threadpoolctl import threadpool_limits
 from zsre.relations.errors import DataError
 from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
 from zsre.runner.ahead import map_ahead
-from zsre.runner.batch import count_types
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Rules, TypeMask
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Decider
-from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts, StoredShard, open_shard
+from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts
+from zsre.runner.kept_shards import StoredShard, open_shard
 from zsre.runner.scorer import RelationScorer
 from zsre.runner.shard_triples import Decided, ShardResult, TripleTable, decided
 from zsre.runner.storage import LocalFolder
@@ -105,7 +105,7 @@ def unkept(kept: AllowedTypes, relations: RelationSet) -> tuple[Relation, str | 
     return None
 
 
-def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int) -> Iterator[ShardResult]:
+def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int) -> Generator[ShardResult]:
     """Decide on one shard after the other, on the windows of each in so many threads."""
     # Worked out once, before several threads ask for it.
     _ = job.relation_vectors, job.mask, job.schema
@@ -116,7 +116,7 @@ def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int)
             return None
         found = shard.window(number)
         done = decided(found, job)
-        count_types(found.mention_types(), job, done.counts)
+        done.counts.types_seen.update(job.mask.named(found.mention_types()))
         return done
 
     triples = TripleTable(job)
@@ -129,7 +129,7 @@ def kept_results(path: Path, job: KeptJob, indices: Iterable[int], threads: int)
             if done is not None:
                 triples.add(done)
                 continue
-            # Those that other relations named.
+            # Those that other relations named, or didn't; which of the types were given is not kept.
             shard.counts.types_seen.clear()
             shard.counts.types_unnamed.clear()
             yield triples.result(shard.index, (), shard.counts)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
-from zsre.relations.errors import OutputError
 from zsre.relations.terminal import printable
 from zsre.runner.counts import MOST_UNNAMED, Counts, counted
 from zsre.runner.logs import with_fields
@@ -88,30 +86,6 @@ def reject_reasons(counts: Counts) -> str:
     """Return the reasons for rejects, the most frequent first, each with its number."""
     ordered = sorted(counts.rejects.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
-
-
-def write_out(text: str) -> None:
-    """Write to standard output what a console captured; what its encoding lacks becomes a question mark.
-
-    A reader that has seen enough, such as ``head``, may close the pipe. On that, rich itself would end the program with
-    an exit code of failure.
-    """
-    encoding = sys.stdout.encoding or "utf-8"
-    with writing_out():
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-        sys.stdout.flush()
-
-
-@contextmanager
-def writing_out() -> Iterator[None]:
-    """Let a reader that has gone be; raise OutputError if standard output can't be written to."""
-    try:
-        yield
-    except OSError as error:
-        # Python flushes standard output once more on its way out, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise OutputError(f"standard output: cannot be written to: {error.strerror}; send it elsewhere") from error
 
 
 def _losses(counts: Counts) -> list[tuple[int, str]]:

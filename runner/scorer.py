@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +41,10 @@ class RelationScorer(Protocol):
 class Encoding(Protocol):
     """Sentences that are being encoded."""
 
+    def done(self) -> bool:
+        """Tell whether nothing is left to wait for."""
+        ...
+
     def result(self) -> PairVectors:
         """Wait for them and return the vectors of all of their pairs."""
         ...
@@ -61,14 +66,22 @@ class Scorer(RelationScorer, Protocol):
         ...
 
 
-class Deferred:
-    """The encoding of a model that does nothing in the background: all of it is done when the result is asked for."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The encoding of a model that does nothing in the background: it is done from the start."""
 
-    def __init__(self, work: Callable[[], PairVectors]) -> None:
-        self.result = work
+    vectors: PairVectors
+
+    def done(self) -> bool:
+        """Return ``True``."""
+        return True
+
+    def result(self) -> PairVectors:
+        """Return the vectors."""
+        return self.vectors
 
     def cancel(self) -> None:
-        """Do nothing: nothing is under way."""
+        """Do nothing: nothing is left to do."""
 
 
 def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:

@@ -11,9 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from zsre.relations.terminal import printable
+from zsre.relations.terminal import printable, write_out, writing_out
 from zsre.runner.output import OutputDirectory
-from zsre.runner.report import write_out, writing_out
 
 _WIDE_TERMINAL: Final = 110
 _SHOWN_COLUMNS: Final = ("head", "relation", "tail", "score", "sentence")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
@@ -35,9 +35,8 @@ from zsre.runner.records import Record, Reject, parse_line
 from zsre.runner.scorer import Encoding
 from zsre.runner.shard_triples import ShardResult, TripleTable, decided
 
-#: Windows that a stage may be ahead of the next one, and that are being encoded beside the one that is waited for.
+#: Windows that a stage may be ahead of the next one, ends of shards among them.
 _AHEAD: Final = 2
-_ENCODED_AHEAD: Final = 1
 
 #: Called as work gets done, with the bytes of input and the documents it came to.
 Advance = Callable[[int, int], None]
@@ -141,22 +140,28 @@ def process_shards(
     """
     with ExitStack() as ending:
         # In the end, from the last to the first: encoding and reading stop, deciding ends, all that is left is let go.
-        on_the_way = _OnTheWay(job, advance, sink)
+        decider = ThreadPoolExecutor(1, thread_name_prefix="zsre-decide")
+        on_the_way = _OnTheWay(job, decider, advance, sink)
         ending.callback(on_the_way.close)
-        on_the_way.decider = ending.enter_context(ThreadPoolExecutor(1, thread_name_prefix="zsre-decide"))
+        ending.enter_context(decider)
         used = reader or ending.enter_context(closing(ShardReader(job.records.fields)))
         paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, used, stopped), _AHEAD)))
         ending.callback(on_the_way.cancel)
         try:
             for item in paired:
                 on_the_way.begin(item)
-                on_the_way.hand_on(_ENCODED_AHEAD)
+                on_the_way.hand_on(_AHEAD)
                 yield from on_the_way.settled(_AHEAD)
             on_the_way.hand_on(0)
-        except (DataError, KeyboardInterrupt) as stop:
-            # Shards that came before are still worth having; on Ctrl-C those alone that are all but decided on.
-            if isinstance(stop, DataError):
-                on_the_way.hand_on(0)
+        except DataError:
+            # Shards that came before are still worth having.
+            on_the_way.hand_on(0)
+            yield from on_the_way.settled(0)
+            raise
+        except KeyboardInterrupt:
+            # And so are those that are all but decided on.
+            on_the_way.hand_on_done()
+            on_the_way.cancel()
             yield from on_the_way.settled(0)
             raise
         yield from on_the_way.settled(0)
@@ -165,10 +170,10 @@ def process_shards(
 class _OnTheWay:
     """Windows and ends of shards in their order: being encoded, then being decided on, until their shard is whole."""
 
-    decider: ThreadPoolExecutor
-
-    def __init__(self, job: Job, advance: Advance, sink: PairSink | None) -> None:
-        self._job, self._advance, self._sink = job, advance, sink
+    def __init__(self, job: Job, decider: Executor, advance: Advance, sink: PairSink | None) -> None:
+        self._job, self._decider, self._advance, self._sink = job, decider, advance, sink
+        # Ahead of any window: a model's threads do one thing after the other.
+        decider.submit(lambda: job.relation_vectors)
         self._unfinished: deque[_Gathered] = deque()
         self._encoding: deque[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]] = deque()
         self._deciding: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
@@ -183,18 +188,22 @@ class _OnTheWay:
         self._encoding.append((self._unfinished[-1], item, encoding))
 
     def hand_on(self, most: int) -> None:
-        """Wait until at most so many windows are being encoded; hand on those that came before, to be decided on."""
-        while self._encoding:
+        """Hand on what comes first, to be decided on, until at most so many windows and ends of shards are left."""
+        while len(self._encoding) > most:
             gathered, item, encoding = self._encoding[0]
             future: Future[ShardResult | None]
-            if isinstance(item, _ShardEnd):
-                future = self.decider.submit(gathered.finished, item)
-            elif encoding is not None and sum(each is not None for _, _, each in self._encoding) > most:
-                future = self.decider.submit(gathered.add, encoded(item.candidates, encoding))
+            if encoding is not None and isinstance(item, _Window):
+                future = self._decider.submit(gathered.add, encoded(item.candidates, encoding))
             else:
-                return
+                assert isinstance(item, _ShardEnd)
+                future = self._decider.submit(gathered.finished, item)
             self._encoding.popleft()
             self._deciding.append((item.progress, future))
+
+    def hand_on_done(self) -> None:
+        """Hand on what need not be waited for."""
+        waiting = (number for number, (_, _, encoding) in enumerate(self._encoding) if encoding and not encoding.done())
+        self.hand_on(len(self._encoding) - next(waiting, len(self._encoding)))
 
     def settled(self, most: int) -> Iterator[ShardResult]:
         """Wait until at most so many decisions are pending; yield the shards that they finish."""
@@ -298,7 +307,7 @@ def _tracked(documents: Iterable[Document], keep: Sequence[str], reading: _Readi
         counts.documents += 1
         counts.given_entities += document.record.entities is not None
         kept = zip(keep, document.record.kept, strict=True)
-        counts.fields_kept.update(name for name, value in kept if value is not None)
+        counts.fields_missing.update(name for name, value in kept if value is None)
         counts.sentences += len(document.sentences)
         counts.crossing_mentions += document.crossing
         counts.mentions += document.crossing + sum(len(sentence.mentions) for sentence in document.sentences)

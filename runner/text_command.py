@@ -11,6 +11,7 @@ from itertools import chain
 from rich.console import Console
 
 from zsre.relations.errors import NothingExtractedError
+from zsre.relations.terminal import write_out
 from zsre.runner.corpus import Shard, cut
 from zsre.runner.decide import TypeMask
 from zsre.runner.ending import EMPTY, finish
@@ -21,7 +22,6 @@ from zsre.runner.kept import KeptDirectory, open_kept
 from zsre.runner.plan import Plan, make_plan
 from zsre.runner.progress import RunProgress
 from zsre.runner.recording import recorded
-from zsre.runner.report import write_out
 from zsre.runner.run_state import earlier_run
 
 

@@ -352,6 +352,11 @@ def test_json_that_nests_without_end(vectors: Path, capfd: pytest.CaptureFixture
         {"part": "../precious"}, {"part": ["part-00000.parquet"]}, {"index": "0"}, {"index": 7},
         {"place": {"segment": 0, "first_line": 1, "lines": 1, "records": 1, "start": -5, "end": 10}},
         {"counts": {"lines": "many", "rejects": {}, "types_seen": []}},
+        {"counts": {"rejects": {}, "types_seen": "many"}},
+        {"counts": {"rejects": {}, "fields_missing": {"url": "many"}}},
+        {"counts": {"rejects": {}, "types_unnamed": [1]}},
+        {"counts": []},
+        {"counts": None},
     ],
 )  # fmt: skip
 def test_a_run_goes_on_from_no_record_that_it_cannot_have_written(vectors: Path, change: dict[str, object]) -> None:

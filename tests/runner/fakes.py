@@ -24,7 +24,7 @@ from zsre.runner.lines import RawLine
 from zsre.runner.output import OutputDirectory
 from zsre.runner.recording import Run
 from zsre.runner.records import Record, RecordSettings
-from zsre.runner.scorer import Deferred, Encoding
+from zsre.runner.scorer import Encoded, Encoding
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.stages import process_shard
 from zsre.runner.storage import LocalFolder
@@ -93,7 +93,7 @@ class FakeEngine:
         self.batches: list[int] = []
 
     def begin(self, sentences: Sequence[PairSentence]) -> Encoding:
-        return Deferred(lambda: self.encode(sentences))
+        return Encoded(self.encode(sentences))
 
     def encode(self, sentences: Sequence[PairSentence]) -> PairVectors:
         self.batches.append(len(sentences))

@@ -16,7 +16,7 @@ from tests.runner.fakes import RELATIONS_YAML, FakeEngine, jsonl
 from zsre.runner import batch, cli, job_spec, kept_command
 from zsre.runner.engine import load_engine, load_relation_engine
 from zsre.runner.entities import load_annotator
-from zsre.runner.kept import mentions_path, pairs_path
+from zsre.runner.kept import COUNTS_KEY, mentions_path, pairs_path
 
 cached_annotator = cache(load_annotator)
 TEXTS = [
@@ -206,6 +206,17 @@ def test_damaged_vectors_are_refused(name: str, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert _run("vectors", "relations.yaml", "kept") == 2
     assert "cannot be read" in (error := _error(capsys)) and error.endswith("again")
+
+
+@pytest.mark.parametrize("counts", ["[]", "null", "{}", '{"rejects": {}, "lines": "many"}'])
+def test_vectors_with_counts_that_are_none_are_refused(counts: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _keep()
+    path = pairs_path(Path("vectors"), 0)
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({COUNTS_KEY: counts}), path)
+    capsys.readouterr()
+    assert _run("vectors", "relations.yaml", "kept") == 2
+    assert _error(capsys).startswith("vectors/pairs-00000.parquet: cannot be read (")
 
 
 def test_flags_for_reading_a_corpus_are_refused_for_vectors(capsys: pytest.CaptureFixture[str]) -> None:

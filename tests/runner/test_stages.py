@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import closing
 
 import pytest
 
@@ -127,10 +128,13 @@ def test_ctrl_c_while_waiting_loses_no_shard_that_was_decided(monkeypatch: pytes
 
 
 class Noted:
-    """An encoding that notes what becomes of it."""
+    """An encoding that notes what becomes of it; if it is ``quick``, it is done from the start."""
 
-    def __init__(self, number: int, notes: list[str], encode: Callable[[], PairVectors]) -> None:
-        self.number, self.notes, self.encode = number, notes, encode
+    def __init__(self, number: int, notes: list[str], encode: Callable[[], PairVectors], quick: bool) -> None:
+        self.number, self.notes, self.encode, self.quick = number, notes, encode, quick
+
+    def done(self) -> bool:
+        return self.quick
 
     def result(self) -> PairVectors:
         self.notes.append(f"wait for {self.number}")
@@ -143,10 +147,10 @@ class Noted:
 class NotingEngine(FakeEngine):
     """Notes which windows are under way; ``failing`` is raised when the window of that number is waited for."""
 
-    def __init__(self, failing: int = -1, error: BaseException | None = None) -> None:
+    def __init__(self, failing: int = -1, error: BaseException | None = None, quick: int = 0) -> None:
         super().__init__()
         self.notes: list[str] = []
-        self.begun, self.failing, self.error = 0, failing, error
+        self.begun, self.failing, self.error, self.quick = 0, failing, error, quick
 
     def begin(self, sentences: Sequence[PairSentence]) -> Encoding:
         number, self.begun = self.begun, self.begun + 1
@@ -157,7 +161,7 @@ class NotingEngine(FakeEngine):
                 raise self.error
             return self.encode(sentences)
 
-        return Noted(number, self.notes, encode)
+        return Noted(number, self.notes, encode, quick=number < self.quick)
 
 
 def test_the_next_window_is_under_way_before_one_is_waited_for() -> None:
@@ -175,8 +179,37 @@ def test_what_is_under_way_is_dropped_when_a_run_ends_early(error: BaseException
     with pytest.raises(type(error)):
         for result in process_shards(_shards(5), make_job(engine=engine)):
             found.append(result.index)
-    assert engine.notes[-4:] == ["begin 3", "wait for 2", "cancel 2", "cancel 3"]
-    assert found == ([0, 1] if isinstance(error, KeyboardInterrupt) else found[:2])
+    assert engine.notes[5:7] == ["begin 3", "wait for 2"]
+    assert set(engine.notes[7:]) == {"cancel 2", "cancel 3"}
+    assert found == ([0, 1] if isinstance(error, KeyboardInterrupt) else [0, 1][: len(found)])
+
+
+def test_ctrl_c_while_the_input_keeps_us_waiting_loses_no_shard_that_is_encoded() -> None:
+    def shards() -> Iterator[Shard]:
+        yield from _shards(3)
+        raise KeyboardInterrupt
+
+    engine, found = NotingEngine(quick=2), []
+    with pytest.raises(KeyboardInterrupt):
+        for result in process_shards(shards(), make_job(engine=engine)):
+            found.append(result.index)
+    assert found == [0, 1]
+
+
+def test_shards_without_pairs_do_not_wait_for_one_with_pairs() -> None:
+    read = 0
+
+    def shards() -> Iterator[Shard]:
+        nonlocal read
+        yield _shards(1)[0]
+        for index in range(1, 100):
+            read = index
+            yield held_shard(jsonl([{"id": f"{index}", "text": "nothing here"}]).splitlines(), index)
+
+    with closing(process_shards(shards(), make_job())) as results:
+        for result in results:
+            assert read <= result.index + 12, "what is read ahead is bounded"
+    assert read == 99
 
 
 def test_shards_before_one_that_cannot_be_read_are_finished() -> None:
