@@ -47,7 +47,8 @@ their standard deviation.
 
 Figs. 10 to 12 are on the five `eval` relations of each data set's first partition, m = {m}, one run a point. Where
 there are several epochs, these relations choose the best of them too. Times of Fig. 9 are those that `zsre-eval` logs:
-tokenising, encoding and comparing the test pairs. Fig. 8 takes the weights of a run, and is drawn on demand.
+tokenising, encoding and comparing the test pairs. Runs may have shared a machine's processors with others, those of
+Wiki-ZSL with one other, so that their times say little. Fig. 8 takes the weights of a run, and is drawn on demand.
 """
 
 
