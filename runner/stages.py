@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, takewhile
 from threading import Event
 from typing import Final, Protocol
@@ -177,7 +178,7 @@ class _OnTheWay:
         self._unfinished: deque[_Gathered] = deque()
         self._encoding: deque[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]] = deque()
         self._deciding: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
-        self._within = False
+        self._within = self._between = False
 
     def begin(self, item: _Window | _ShardEnd) -> None:
         """Begin to encode a window, or take note of the end of a shard."""
@@ -191,17 +192,20 @@ class _OnTheWay:
         """Hand on what comes first, to be decided on, until at most so many windows and ends of shards are left."""
         while len(self._encoding) > most:
             gathered, item, encoding = self._encoding[0]
-            future: Future[ShardResult | None]
             if encoding is not None and isinstance(item, _Window):
-                future = self._decider.submit(gathered.add, encoded(item.candidates, encoding))
+                step: Callable[[], ShardResult | None] = partial(gathered.add, encoded(item.candidates, encoding))
             else:
                 assert isinstance(item, _ShardEnd)
-                future = self._decider.submit(gathered.finished, item)
+                step = partial(gathered.finished, item)
+            self._between = True
             self._encoding.popleft()
-            self._deciding.append((item.progress, future))
+            self._deciding.append((item.progress, self._decider.submit(step)))
+            self._between = False
 
     def hand_on_done(self) -> None:
-        """Hand on what need not be waited for."""
+        """Hand on what need not be waited for; after a Ctrl-C amid `hand_on` nothing, as a window might be missing."""
+        if self._between:
+            return
         waiting = (number for number, (_, _, encoding) in enumerate(self._encoding) if encoding and not encoding.done())
         self.hand_on(len(self._encoding) - next(waiting, len(self._encoding)))
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -194,6 +195,34 @@ def test_ctrl_c_while_the_input_keeps_us_waiting_loses_no_shard_that_is_encoded(
         for result in process_shards(shards(), make_job(engine=engine)):
             found.append(result.index)
     assert found == [0, 1]
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+@pytest.mark.parametrize("submitted", [False, True])
+def test_ctrl_c_at_any_step_leaves_no_shard_that_lacks_a_window_or_has_one_twice(
+    steps: int, submitted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(ThreadPoolExecutor):
+        left = steps
+
+        def submit(self, *args: Any, **named: Any) -> Future[Any]:
+            self.left -= 1
+            if self.left == 0 and not submitted:
+                raise KeyboardInterrupt
+            future = super().submit(*args, **named)
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return future
+
+    monkeypatch.setattr(batch, "BATCH_SENTENCES", 1)
+    alone = [process_shard(shard, make_job()) for shard in _shards(4)]
+    monkeypatch.setattr(stages, "ThreadPoolExecutor", Interrupted)
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(process_shards(_shards(4), make_job()))
+    for result in found:
+        assert result.table.equals(alone[result.index].table)
+        assert result.counts.to_dict() == alone[result.index].counts.to_dict()
 
 
 def test_shards_without_pairs_do_not_wait_for_one_with_pairs() -> None:
