@@ -126,5 +126,5 @@ def test_the_batch_matters_to_dynamic_int8(
     """Whoever finds a way around that may make it a default."""
     engine = load_engine(exports("dynamic-int8").model, "cpu", threads=1)
     # Sentences of any length share a batch, so that it is not only copies that do.
-    monkeypatch.setattr(engine, "_step", 32)
+    monkeypatch.setattr(engine, "_widths", ((0, 32),))
     assert change_by_batch(engine) > 1e-4
