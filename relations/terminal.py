@@ -30,7 +30,7 @@ class PlainFormatter(logging.Formatter):
 
 
 def write_out(text: str) -> None:
-    """Write to standard output what a console captured; what its encoding lacks becomes a question mark.
+    """Write to standard output, such as what a console captured; what its encoding lacks becomes a question mark.
 
     A reader that has seen enough, such as ``head``, may close the pipe. On that, rich itself would end the program with
     an exit code of failure.
