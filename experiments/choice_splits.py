@@ -1,7 +1,8 @@
 """The splits that settings are chosen on: ``python -m experiments.choice_splits`` writes them into configs/splits/.
 
 FewRel's relations that no published split tests are dealt into folds of 15, as many as the hardest published splits
-hold out. A fold's models train on all others but the test relations of partition `ori`.
+hold out. A fold's models train on all others but the test relations of partition `ori`: as in that partition, these
+are held out as well, so that data of other sets doesn't teach them either.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def choice_splits() -> dict[str, Split]:
     folds = {fold_split(fold): free[number :: len(FOLDS)][:HELD_OUT] for number, fold in enumerate(FOLDS)}
     return {
         name: Split(
-            tuple(relation for relation in known if relation not in {*hardest.test, *held_out}), tuple(held_out), ()
+            tuple(relation for relation in known if relation not in {*hardest.test, *held_out}),
+            tuple(held_out),
+            tuple(_in_order({*hardest.test})),
         )
         for name, held_out in folds.items()
     }

@@ -144,7 +144,8 @@ def test_choices_never_touch_a_relation_that_a_published_split_tests() -> None:
     assert len(held_out) == len(set(held_out)) == 2 * HELD_OUT and not tested & set(held_out)
     hardest = read_split(folder / f"{HARDEST}.json")
     for split in splits.values():
-        assert len(split.train) == 50 and not {*split.eval, *hardest.test} & set(split.train) and not split.test
+        assert len(split.train) == 50 and not {*split.eval, *hardest.test} & set(split.train)
+        assert set(split.test) == set(hardest.test), "held out from data of other sets too"
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
