@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zsre.relations.errors import ModelError
+from zsre.relations.logistic import sigmoid
 from zsre.relations.problems import shorten
 from zsre.relations.tokens import PAIRINGS, TokenSettings
 
@@ -50,8 +51,7 @@ class Calibration:
         # A product too small to be told from 0 is 0, whatever the caller makes of such products.
         with np.errstate(under="ignore"):
             logits = self.slope * similarity.astype(np.float64) + self.intercept
-        probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -60, 60)))
-        return probabilities
+        return sigmoid(logits)
 
 
 #: For a model that was never calibrated: similarity 0.5 reads as even odds, and nothing more is claimed.
