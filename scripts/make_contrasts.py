@@ -1,10 +1,10 @@
 """Say what labelled sentences state, and don't: make_contrasts.py fewrel.json.gz contrasts.jsonl [--per-relation 100]
 
-Two sentences are joined by a frame of contrast/frames.yaml that claims one and leaves the other open: it asks,
-denies, supposes or reports it, or says it of somebody else. The pair of the open one is then a negative for its
-relations, that of the claimed one states them as before. Both often state the same relation, or one of them is a filler
-that states nothing. Only sentences whose main clause connects head and tail are used, as apposition ("Ann, wife of
-Ben, ...") is claimed whatever happens around it.
+Two sentences are joined by a frame of contrast/frames.yaml, which often claims one and leaves the other open: it asks,
+denies, supposes or reports it, or says it of somebody else. The pair of an open one is then a negative for all
+relations, that of a claimed one states what it did, and pairs across the two state nothing. Both often state the same
+relation, or one of them is a filler that states nothing. Only sentences whose main clause connects head and tail are
+used, as apposition ("Ann, wife of Ben, ...") is claimed whatever happens around it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ RAISED: Final = {
 Edit = tuple[int, int, str]
 #: Types of entities whose capital stays.
 NAMES: Final = frozenset({"PERSON", "ORG", "GPE", "NORP", "WORK_OF_ART", "DATE"})
-SLOT: Final = re.compile(r"\{([oOcC])(?::(\w+))?\}")
+SLOT: Final = re.compile(r"\{([oOcCdD])(?::(\w+))?\}")
 
 
 @dataclass(frozen=True)
@@ -189,17 +189,17 @@ def within_sentence(parse: Doc) -> str:
     return text if name or not first.text[1:].islower() else text[0].lower() + text[1:]
 
 
-def fill(frame: str, open: Statement, claimed: Statement) -> tuple[str, list[Mention], list[LabelledPair]] | None:
+def fill(frame: str, one: Statement, other: Statement) -> tuple[str, list[Mention], list[LabelledPair]] | None:
     """Return a frame with both clauses in place: its text, mentions and pairs; None without the form that it needs.
 
-    The pair of the claimed clause states what it did, and that of the open one does not, nor do pairs across the two.
+    The pair of a claimed clause states what it did. That of an open one states nothing, nor do pairs across the two.
     """
     text, done = "", 0
     mentions: list[Mention] = []
     pairs: list[LabelledPair] = []
     for slot in SLOT.finditer(frame):
         name, form = slot.groups()
-        statement = open if name in "oO" else claimed
+        statement = other if name in "cC" else one
         clause = statement.forms.get(form or "plain")
         if clause is None:
             return None
@@ -207,15 +207,11 @@ def fill(frame: str, open: Statement, claimed: Statement) -> tuple[str, list[Men
         if clause.spans:
             head = len(mentions)
             mentions += (Mention(start + len(text), end + len(text)) for start, end in clause.spans)
-            if statement is open:
-                pairs.append(LabelledPair(head, head + 1, frozenset(), statement.relations))
-            else:
-                pairs.append(LabelledPair(head, head + 1, statement.relations))
+            pairs.append(LabelledPair(head, head + 1, frozenset() if name in "oO" else statement.relations))
         text += clause.text[:1].upper() + clause.text[1:] if name.isupper() else clause.text
         done = slot.end()
     if len(mentions) == 4:
-        known = open.relations | claimed.relations
-        pairs += (LabelledPair(*ends, frozenset(), known) for ends in ((0, 3), (2, 1)))
+        pairs += (LabelledPair(*ends, frozenset()) for ends in ((0, 3), (2, 1)))
     return text + frame[done:], mentions, pairs
 
 
@@ -230,8 +226,8 @@ def contrasts(
         filled = None
         while filled is None:
             partner = random.choice(random.choices((same[statement.relations], found, fillers), (5, 2, 3))[0])
-            open, claimed = random.sample((statement, partner), 2)
-            filled = fill(random.choice(frames[random.choice(list(frames))]), open, claimed)
+            kind = random.choice(list(frames))
+            filled = fill(random.choice(frames[kind]), *random.sample((statement, partner), 2))
         text, mentions, pairs = filled
         names = [text[mention.start : mention.end].casefold() for mention in mentions]
         if len(set(names)) == len(names):

@@ -92,22 +92,31 @@ def _joined(nlp: Any, seed: int = 3, times: int = 40) -> list[LabelledSentence]:
     return list(script.contrasts(found, fillers, frames, generator))
 
 
-def test_one_clause_states_and_the_other_does_not(nlp: Any) -> None:
+def test_a_claimed_clause_states_what_it_did_and_nothing_else_is_stated(nlp: Any) -> None:
     sentences = _joined(nlp)
     known = {frozenset(names) for names in TEXTS.values()}
-    both = 0
+    stated: Counter[tuple[int, int]] = Counter()
     for sentence in sentences:
         names = [sentence.text[mention.start : mention.end] for mention in sentence.mentions]
         own, across = sentence.pairs[: len(names) // 2], sentence.pairs[len(names) // 2 :]
         assert all(frozenset((names[pair.head], names[pair.tail])) in known for pair in own)
         assert all(frozenset((names[pair.head], names[pair.tail])) not in known for pair in across)
-        assert len([pair for pair in own if pair.relations]) <= 1
-        for pair in sentence.pairs:
-            assert (pair.relations, pair.looked_for) in ((STATES, None), (frozenset(), STATES))
-        if len(own) == 2:
-            both += 1
-            assert {pair.relations for pair in own} == {STATES, frozenset()} and len(across) == 2
-    assert both > len(sentences) / 2
+        assert all(pair.looked_for is None for pair in sentence.pairs), "a negative for all relations"
+        assert {pair.relations for pair in own} <= {STATES, frozenset()} and not any(pair.relations for pair in across)
+        assert len(across) == (2 if len(own) == 2 else 0)
+        stated[len(own), sum(bool(pair.relations) for pair in own)] += 1
+    assert stated.keys() == {(1, 0), (1, 1), (2, 1), (2, 2)}
+    assert stated[2, 1] > len(sentences) / 3
+
+
+def test_what_is_asked_is_open_and_what_stands_beside_it_is_not(nlp: Any) -> None:
+    one, other = list(script.statements(_sentences()[:2], nlp, random.Random(1)))
+    filled = script.fill("{C}, but {o:asked}?", one, other)
+    assert filled is not None
+    text, mentions, pairs = filled
+    assert text == "In 1987, Jonas Reck founded Millrace, but was the firm Brightwater founded by Ada Holm in 1990?"
+    names = [(text[mentions[pair.head].start : mentions[pair.head].end], pair.relations) for pair in pairs]
+    assert names[:2] == [("Millrace", STATES), ("Brightwater", frozenset())]
 
 
 def test_the_same_seed_gives_the_same_sentences(nlp: Any) -> None:
@@ -119,8 +128,8 @@ def test_every_frame_has_both_clauses_and_every_filler_can_stand_in_it(nlp: Any)
     texts = [frame for kind in frames.values() for frame in kind]
     assert len(set(texts)) == len(texts)
     for frame in texts:
-        assert Counter(name.lower() for name, _ in script.SLOT.findall(frame)) == {"o": 1, "c": 1}
-        assert any(script.fill(frame, open, fillers[0]) for open in fillers) or ":other" in frame
+        assert sorted(name.lower() for name, _ in script.SLOT.findall(frame)) in (["c", "o"], ["c", "d"])
+        assert any(script.fill(frame, one, fillers[0]) for one in fillers) or ":other" in frame
     written = script.FRAMES.read_text(encoding="utf-8").split("fillers:")[1]
     assert len(fillers) == written.count("\n  - ")
 
