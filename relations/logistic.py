@@ -30,11 +30,21 @@ def fit_logistic(values: ArrayLike, right: ArrayLike) -> tuple[float, float]:
     prior = np.array([1 / _SLOPE_VARIANCE, 0.0])
     share = float(y.mean())
     weights = np.array([0.0, np.log(share / (1 - share))])
+
+    def objective(weights: NDArray[np.float64]) -> float:
+        logits = design @ weights
+        return float((y * logits - np.logaddexp(0, logits)).sum() - (prior * weights**2).sum() / 2)
+
     for _ in range(_STEPS):
         p = sigmoid(design @ weights)
         gradient = design.T @ (y - p) - prior * weights
         curvature = (design * (p * (1 - p))[:, None]).T @ design + np.diag(prior)
         step = np.linalg.solve(curvature, gradient)
+        # A whole step may lead to where there is no curvature left; what is lost to rounding alone is no reason.
+        least = objective(weights)
+        least -= _TOLERANCE * (1 + abs(least))
+        while objective(weights + step) < least:
+            step = step / 2
         weights = weights + step
         if float(np.abs(step).max()) < _TOLERANCE:
             break

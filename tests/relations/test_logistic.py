@@ -35,6 +35,16 @@ def test_separable_outcomes_have_a_finite_slope() -> None:
     assert sigmoid(np.array([slope * 0.5 + intercept])) == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_few_values_far_out_on_both_sides_are_fitted_to() -> None:
+    """Whole steps of Newton's method run away on these."""
+    values = np.array([0.0] * 90 + [5.0] * 5 + [-1.0] * 5)
+    slope, intercept = fit_logistic(values, np.arange(100) >= 90)
+    assert sigmoid(slope * values + intercept).mean() == pytest.approx(0.1, abs=1e-6)
+    reference = LogisticRegression(C=100 * values.var(), tol=1e-10, max_iter=10_000)
+    reference.fit(values[:, None], np.arange(100) >= 90)
+    assert slope == pytest.approx(reference.coef_[0, 0], rel=0.01)
+
+
 def test_values_that_are_all_the_same_say_the_share() -> None:
     slope, intercept = fit_logistic(np.full(10, 0.4), np.arange(10) < 3)
     assert sigmoid(np.array([slope * 0.4 + intercept])) == pytest.approx(0.3, abs=1e-6)
