@@ -8,6 +8,7 @@ score.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -83,27 +84,33 @@ def fit(judged: Judged, relations: int, least: float, target_precision: float | 
             f"there are {LEAST_LABELS} of either; a candidate is a pair of mentions and a relation that its types "
             "allow, and counts if the labels decide on it"
         )
-    slope, intercept = fit_logistic(judged.similarity, judged.right)
-    by_relation = fit_grouped(judged.similarity, judged.right, judged.relation, relations, OFFSET_VARIANCE)
-    if min(slope, by_relation.slope) <= 0:
-        raise DataError(
-            "candidates that match better are no more often right: check that the labels mean the relations that the "
-            "relations file describes, and that heads and tails are the right way round"
-        )
-    fitted = Fitted(slope, intercept, by_relation, least)
+    fitted = _fit_curves(judged, relations, least)
     if target_precision is None:
         return fitted
-    return replace(fitted, cut=_cut(fitted.likelihoods(judged), target_precision))
+    likelihoods = fitted.likelihoods(judged)
+    cut = _cut(likelihoods, target_precision)
+    if cut is None:
+        raise DataError(
+            f"--target-precision {target_precision}: no candidate is that likely to be right, the likeliest "
+            f"{likelihoods.max():.2f}: give a lower target, or improve descriptions and types"
+        )
+    return replace(fitted, cut=cut)
 
 
 def cross_validate(
-    judged: Judged, relations: int, texts: int, least: float, target_precision: float | None, seed: int
+    judged: Judged, relations: int, texts: Sequence[Hashable], least: float, target_precision: float | None, seed: int
 ) -> CrossValidated:
-    """Measure what fitting to texts like these does for others like them; raises as `fit` does."""
-    fold = np.random.default_rng(seed).permutation(texts) % FOLDS
+    """Measure what fitting to texts like these does for others like them.
+
+    Those of the ``texts`` (by number) that are equal, as a sentence is that was judged for several triples, are in one
+    fold. Raises DataError where a fold leaves nothing to fit to.
+    """
+    number_of = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    fold_of = np.random.default_rng(seed).permutation(len(number_of)) % FOLDS
+    fold = fold_of[[number_of[text] for text in texts]]
     scores, right, counted = [], [], []
     for number in range(FOLDS):
-        fitted = fit(judged.of_texts(fold != number), relations, least, target_precision)
+        fitted = _fit_others(judged.of_texts(fold != number), relations, least, target_precision)
         held_out = fitted.rescored(judged.of_texts(fold == number))
         scores.append(held_out.score)
         right.append(held_out.right)
@@ -115,19 +122,50 @@ def cross_validate(
     )
 
 
-def _cut(likelihoods: NDArray[np.float64], precision: float) -> float:
-    """Return the least likelihood from which on so many are right on average; raise DataError if there is none."""
+def _fit_others(judged: Judged, relations: int, least: float, target_precision: float | None) -> Fitted:
+    """Fit to the four other fifths as `fit` does, but to however few labels these hold.
+
+    Where they put the target out of reach, nothing is written of the fifth that is measured.
+    """
+    if judged.right.all() or not judged.right.any():
+        kind = "wrong" if judged.right.any() else "right"
+        raise DataError(
+            f"a single fifth of the texts holds every {kind} candidate, so the others say nothing of it: label more "
+            "texts"
+        )
+    try:
+        fitted = _fit_curves(judged, relations, least)
+    except DataError as error:
+        raise DataError(
+            "without a fifth of the texts, candidates that match better are no more often right, so the labels are too "
+            "few to say what a calibration would be worth: label more texts"
+        ) from error
+    if target_precision is None:
+        return fitted
+    cut = _cut(fitted.likelihoods(judged), target_precision)
+    return replace(fitted, cut=1.0 if cut is None else cut)
+
+
+def _fit_curves(judged: Judged, relations: int, least: float) -> Fitted:
+    """Fit both curves; raise DataError if the labels contradict the model."""
+    slope, intercept = fit_logistic(judged.similarity, judged.right)
+    by_relation = fit_grouped(judged.similarity, judged.right, judged.relation, relations, OFFSET_VARIANCE)
+    if min(slope, by_relation.slope) <= 0:
+        raise DataError(
+            "candidates that match better are no more often right: check that the labels mean the relations that the "
+            "relations file describes, and that heads and tails are the right way round"
+        )
+    return Fitted(slope, intercept, by_relation, least)
+
+
+def _cut(likelihoods: NDArray[np.float64], precision: float) -> float | None:
+    """Return the least likelihood from which on so many are right on average, or None if there is none."""
     ranked = np.sort(likelihoods)[::-1]
     means = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
     # Equals are written together or not at all.
     last_of_equals = np.append(ranked[1:] != ranked[:-1], True)
     reached = np.flatnonzero(last_of_equals & (means >= precision))
-    if not len(reached):
-        raise DataError(
-            f"--target-precision {precision}: no candidate is that likely to be right, the likeliest {ranked[0]:.2f}: "
-            "give a lower target, or improve descriptions and types"
-        )
-    return float(ranked[reached[-1]])
+    return float(ranked[reached[-1]]) if len(reached) else None
 
 
 def _logit(probability: float) -> float:

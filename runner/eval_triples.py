@@ -81,7 +81,8 @@ def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrat
     count, target = len(relations), arguments.target_precision
     least = contract.calibration.threshold if arguments.threshold is None else arguments.threshold
     fitted = fit(measured.possible, count, least, target)
-    validated = cross_validate(measured.possible, count, len(texts), least, target, arguments.seed)
+    keys = [sentence_key(text.text) for text in texts]
+    validated = cross_validate(measured.possible, count, keys, least, target, arguments.seed)
     thresholds = dict(zip(relations.ids, fitted.thresholds.tolist(), strict=True))
     own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
     written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)

@@ -35,6 +35,24 @@ def _candidates(count: int, seed: int = 0) -> Judged:
     )
 
 
+def _few(right: int) -> Judged:
+    """A candidate each of a hundred texts, of which every tenth is right, up to so many; those match a bit better."""
+    places = np.arange(100)
+    found = (places % 10 == 0) & (places < 10 * right)
+    facts = np.flatnonzero(found)
+    return Judged(
+        score=np.full(100, 0.5),
+        similarity=np.random.default_rng(3).uniform(0, 1, 100) + 0.4 * found,
+        relation=places % 3,
+        right=found,
+        text=places,
+        fact_relation=facts % 3,
+        fact_reachable=np.ones(len(facts), dtype=np.bool_),
+        fact_text=facts,
+        states=np.stack([facts, np.arange(len(facts))], 1),
+    )
+
+
 def test_candidates_are_as_often_right_as_they_are_likely_to_be() -> None:
     judged = _candidates(30_000)
     fitted = fit(judged, 3, 0.5, None)
@@ -87,13 +105,13 @@ def test_a_few_labels_of_a_relation_move_its_threshold_a_little() -> None:
 
 def test_figures_are_of_texts_that_were_not_fitted_to() -> None:
     judged = _candidates(5_000)
-    found = cross_validate(judged, 3, 500, 0.5, None, seed=13)
+    found = cross_validate(judged, 3, range(500), 0.5, None, seed=13)
     assert found.error < 0.03 < found.error_before
     own = fit(judged, 3, 0.5, None)
     whole = own.rescored(judged).above(own.thresholds)
     assert found.counted.facts.tolist() == whole.facts.tolist(), "every text is measured once"
     assert found.counted.micro.f1 == pytest.approx(whole.micro.f1, abs=0.02)
-    again = cross_validate(judged, 3, 500, 0.5, None, seed=13)
+    again = cross_validate(judged, 3, range(500), 0.5, None, seed=13)
     assert again.counted.micro == found.counted.micro
 
 
@@ -104,7 +122,50 @@ def test_what_is_peculiar_to_a_text_is_no_help_with_others() -> None:
     peculiar = replace(judged, right=right, fact_relation=judged.fact_text)
     own = fit(peculiar, 300, 0.6, None)
     same = own.rescored(peculiar).above(own.thresholds).micro.precision
-    assert cross_validate(peculiar, 300, 300, 0.6, None, seed=1).counted.micro.precision < same - 0.1
+    assert cross_validate(peculiar, 300, range(300), 0.6, None, seed=1).counted.micro.precision < same - 0.1
+
+
+def test_a_text_that_occurs_again_is_no_other_text() -> None:
+    """What is peculiar to a text helps with none but itself, so it must not be learned of its copies."""
+    judged = replace(_candidates(3_000), relation=np.arange(3_000) // 20)
+    right = np.random.default_rng(5).random(150)[judged.relation] < 0.2 + 0.6 * judged.similarity
+    copied = replace(judged, right=right, fact_relation=judged.relation[np.flatnonzero(_candidates(3_000).right)])
+
+    def precision(texts: list[int]) -> float:
+        return cross_validate(copied, 150, texts, 0.6, None, seed=1).counted.micro.precision
+
+    assert precision([number // 2 for number in range(300)]) < precision(list(range(300))) - 0.1
+
+
+def test_enough_labels_to_fit_to_are_enough_to_measure_with() -> None:
+    judged = _few(right=LEAST_LABELS)
+    fit(judged, 3, 0.5, None)
+    found = cross_validate(judged, 3, range(100), 0.5, None, seed=13)
+    assert found.counted.facts.sum() == LEAST_LABELS
+
+
+def test_what_stands_in_a_single_fold_cannot_be_measured() -> None:
+    judged = _few(right=LEAST_LABELS)
+    with pytest.raises(DataError, match=r"^a single fifth of the texts holds every right candidate"):
+        cross_validate(judged, 3, ["a" if place % 10 == 0 else place for place in range(100)], 0.5, None, seed=13)
+
+
+def test_what_a_single_fold_bears_out_cannot_be_measured() -> None:
+    """All that says that the better match is right is in one text and its copies."""
+    judged = _few(right=LEAST_LABELS)
+    plain = np.arange(100) >= 50
+    judged = replace(judged, similarity=np.where(plain, -1.0 * judged.right, 5.0 * judged.right))
+    fit(judged, 3, 0.5, None)
+    with pytest.raises(DataError, match=r"^without a fifth of the texts, candidates that match better are no more oft"):
+        cross_validate(judged, 3, [place if place >= 50 else "a" for place in range(100)], 0.5, None, seed=13)
+
+
+def test_a_target_that_four_fifths_cannot_reach_lets_nothing_through() -> None:
+    judged = _few(right=LEAST_LABELS)
+    target = float(fit(judged, 3, 0.5, None).likelihoods(judged).max()) - 0.001
+    fit(judged, 3, 0.5, target)
+    found = cross_validate(judged, 3, range(100), 0.5, target, seed=13)
+    assert found.counted.facts.sum() == LEAST_LABELS, "every text is measured, also those of which nothing is written"
 
 
 @pytest.mark.parametrize("right", [True, False])
