@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zsre.relations.errors import DataError
+
+#: 95 % of a normal distribution lie within so many standard deviations of its mean.
+_NORMAL_95: Final = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,20 @@ def precision_recall_f1(true_positive: int, predicted: int, gold: int) -> Scores
     precision = true_positive / predicted if predicted else 0.0
     recall = true_positive / gold if gold else 0.0
     return Scores(precision, recall, _harmonic_mean(precision, recall))
+
+
+def wilson_interval(right: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of the share that ``right`` of ``count`` are of many more (Wilson, 1927).
+
+    Both ends lie in [0, 1], also where all or none are right. ``count`` is at least 1.
+    """
+    assert 0 <= right <= count and count > 0, "no more can be right than there are"
+    share, spread = right / count, _NORMAL_95**2 / count
+    middle = share + spread / 2
+    reach = math.sqrt(spread * (share * (1 - share) + spread / 4))
+    # The share lies in it, and rounding must not say otherwise.
+    low, high = (middle - reach) / (1 + spread), (middle + reach) / (1 + spread)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def expected_calibration_error(probabilities: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:

@@ -45,11 +45,16 @@ def write_labelled(path: Path, sentences: Iterable[LabelledSentence]) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="\n") as stream:
             for sentence in sentences:
-                stream.write(json.dumps(_as_json(sentence), ensure_ascii=False) + "\n")
+                stream.write(labelled_line(sentence))
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; choose a folder that exists and has room"
         ) from error
+
+
+def labelled_line(sentence: LabelledSentence) -> str:
+    """Return a sentence as it stands in a file, with its line end."""
+    return json.dumps(_as_json(sentence), ensure_ascii=False) + "\n"
 
 
 def _pair(pair: Record, indices: list[int]) -> LabelledPair:

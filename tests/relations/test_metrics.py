@@ -12,6 +12,7 @@ from zsre.relations.metrics import (
     confusion_pairs,
     expected_calibration_error,
     precision_recall_f1,
+    wilson_interval,
 )
 
 LABELS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde")), min_size=1, max_size=40)
@@ -122,3 +123,18 @@ def test_certain_and_right_is_calibrated(outcomes: list[bool], bins: int) -> Non
     if bins > 1:
         assert expected_calibration_error(probabilities, outcomes, bins) == 0
     assert expected_calibration_error(probabilities, [not o for o in outcomes], max(bins, 2)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"),
+    [(0, 5, 0.0, 0.4345), (5, 5, 0.5655, 1.0), (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605)],
+)
+def test_wilson_intervals_are_those_that_are_published(right: int, count: int, low: float, high: float) -> None:
+    """The last two are method 3 of table I in Newcombe, Statistics in Medicine 17 (1998)."""
+    assert wilson_interval(right, count) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda count: st.tuples(st.integers(0, count), st.just(count))))
+def test_a_wilson_interval_holds_the_share(counts: tuple[int, int]) -> None:
+    low, high = wilson_interval(*counts)
+    assert 0 <= low <= counts[0] / counts[1] <= high <= 1
