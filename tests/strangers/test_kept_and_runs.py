@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.runner.drawn import make_run, make_triple, renamed
 from tests.runner.fakes import FakeEngine
 from tests.strangers.commands import refused, run
-from zsre.runner import job_spec, kept_command
+from zsre.runner import job_spec, judge_cli, kept_command
 from zsre.runner.kept import mentions_path, pairs_path
 
 
@@ -174,3 +175,13 @@ def test_a_run_writes_through_no_link_in_its_directory(
     Path("out/.lock").symlink_to(Path("made").absolute())
     assert run("--overwrite") == 4
     assert not Path("made").exists()
+
+
+@pytest.mark.parametrize("fields", [{"head_start": -5}, {"tail_end": 10**9}, {"sent_start": 2**62}, {"tail": "Bob"}])
+def test_triples_to_be_judged_that_point_to_where_nothing_is(
+    place: Path, fields: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_run(place / "run", [renamed(make_triple(1), **fields)])
+    assert judge_cli.main(["run", "-o", "judged.jsonl"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("zsre-judge: error: run/part-00000.parquet: is damaged (") and error.count("\n") == 1

@@ -1,0 +1,89 @@
+"""The command ``zsre-judge``: triples of a finished run are shown to a person, and the answers become labelled data.
+
+Like ``zsre-extract``, it loads little until the arguments are known to be right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from zsre.relations.command_line import CommandParser
+from zsre.relations.errors import ZsreError
+from zsre.relations.terminal import printable_lines
+from zsre.runner.cli import INTERRUPTED, interrupts_deferred, open_standard_streams
+from zsre.runner.flags import check_least
+from zsre.runner.logs import configure_logging, tell_end
+
+PROGRAM: Final = "zsre-judge"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; see docs/eval.md for what each code means."""
+    open_standard_streams()
+    try:
+        args = build_parser().parse_args(argv)
+    except SystemExit as done:
+        return int(done.code or 0)
+    configure_logging(PROGRAM, quiet=True, form="plain")
+    try:
+        run(args)
+    except ZsreError as error:
+        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
+        return error.exit_code
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            print(f"{PROGRAM}: interrupted; every answer is saved", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog=PROGRAM,
+        description="Ask which triples of a finished run are right, and save the answers for zsre-eval --calibrate.",
+    )
+    add = parser.add_argument
+    add("triples", metavar="TRIPLES", help="the folder that zsre-extract wrote, or its place in a store")
+    add("-o", "--output", required=True, metavar="FILE", help="labelled data to add to, made if it isn't there")
+    add("--count", type=int, default=100, metavar="N", help="triples to draw (default: %(default)s)")
+    add(
+        "--relation",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="draw triples of this relation alone, by name or id; may be given again",
+    )
+    add("--seed", type=int, default=13, metavar="N", help="seed of the draw (default: %(default)s)")
+    add("--version", action="version", version=f"zsre {importlib.metadata.version('zsre')}")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw, ask, and say what the answers came to; raise ZsreError for whatever a person can mend."""
+    check_least(args, count=1)
+    with interrupts_deferred():
+        from rich.console import Console
+
+        from zsre.relations.terminal import write_out
+        from zsre.runner.draw import draw, open_finished
+        from zsre.runner.judge import Draw, ask, summary
+        from zsre.runner.judged import open_judged
+    found = open_finished(args.triples)
+    judged = open_judged(args.output)
+    with Console(stderr=True).status("drawing"):
+        drawn = Draw(draw(found.output, args.count, args.seed, args.relation), judged)
+    try:
+        ask(drawn, Console())
+    finally:
+        lines = "\n".join(summary(drawn, found.facts))
+        write_out(f"\n{printable_lines(lines)}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
