@@ -164,7 +164,7 @@ class _RelationChoice:
         for key, name in self._given.items():
             if key not in found:
                 raise UsageError(
-                    f"--relation {name}: no triple of {source} has a relation of that name or id: "
+                    f"--only {name}: no triple of {source} has a relation of that name or id: "
                     f"{did_you_mean(name, sorted(known))}there are triples of {some_of(sorted(names))}"
                 )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -63,13 +63,17 @@ class Draw:
         return [(number, triple) for number, (own, triple) in numbered if own not in known]
 
 
-def ask(draw: Draw, console: Console) -> None:
-    """Ask about whatever is open, and save each answer at once, until all is answered or somebody quits."""
+def ask(draw: Draw, console: Console, descriptions: Mapping[str, str]) -> None:
+    """Ask about whatever is open, and save each answer at once, until all is answered or somebody quits.
+
+    ``descriptions`` are shown of the relations, by id, that have one.
+    """
     questions = draw.open()
     place = 0
     while place < len(questions):
         number, triple = questions[place]
-        _write(console, triple_view(triple, number, len(draw), marked=console.color_system is None))
+        title = title_view(triple, f"{number} of {len(draw)}", descriptions.get(triple.relation_id))
+        _write(console, [*title, *triple_view(triple, marked=console.color_system is None)])
         match _read_answer():
             case Answer.RIGHT | Answer.WRONG as answer:
                 draw.judged.add(triple, right=answer is Answer.RIGHT)
@@ -85,10 +89,16 @@ def ask(draw: Draw, console: Console) -> None:
                 return
 
 
-def triple_view(triple: Triple, number: int, total: int, marked: bool) -> Iterator[Text]:
-    """Yield the lines that show a triple; ``marked`` puts brackets around head and tail, where there are no colours."""
+def title_view(triple: Triple, place: str, description: str | None) -> Iterator[Text]:
+    """Yield the lines that say which triple this is, and what its relation says of the tail, if that is known."""
     own_id = "" if triple.relation_id == triple.relation else f" ({triple.relation_id})"
-    yield Text(printable(f"{number} of {total}: {triple.relation}{own_id}"), "bold")
+    yield Text(printable(f"{place}: {triple.relation}{own_id}"), "bold")
+    if description is not None:
+        yield Text(printable(f"the tail is: {description}"), "dim")
+
+
+def triple_view(triple: Triple, marked: bool) -> Iterator[Text]:
+    """Yield the lines that show a triple; ``marked`` puts brackets around head and tail, where there are no colours."""
     head, tail = (printable(name) for name in (triple.head, triple.tail))
     yield Text.assemble((head, _HEAD_STYLE), (f" –{printable(triple.relation)}→ ", "bold"), (tail, _TAIL_STYLE))
     # Each character becomes one, so that offsets stay what they are.
@@ -159,7 +169,7 @@ def _read_answer() -> Answer:
         write_out(f"answer with {', '.join(Answer)}\n")
 
 
-def _write(console: Console, lines: Iterator[Text]) -> None:
+def _write(console: Console, lines: Iterable[Text]) -> None:
     with writing_out(), console.capture() as captured:
         console.print()
         for line in lines:

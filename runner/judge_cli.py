@@ -52,8 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("triples", metavar="TRIPLES", help="the folder that zsre-extract wrote, or its place in a store")
     add("-o", "--output", required=True, metavar="FILE", help="labelled data to add to, made if it isn't there")
     add("--count", type=int, default=100, metavar="N", help="triples to draw (default: %(default)s)")
+    add("--relations", metavar="FILE", help="show what this relations file, or wikidata, describes each relation as")
     add(
-        "--relation",
+        "--only",
         action="append",
         default=[],
         metavar="NAME",
@@ -70,16 +71,18 @@ def run(args: argparse.Namespace) -> None:
     with interrupts_deferred():
         from rich.console import Console
 
+        from zsre.relations.catalogue import load_relations
         from zsre.relations.terminal import write_out
         from zsre.runner.draw import draw, open_finished
         from zsre.runner.judge import Draw, ask, summary
         from zsre.runner.judged import open_judged
+    relations = load_relations(args.relations) if args.relations else ()
     found = open_finished(args.triples)
     judged = open_judged(args.output)
     with Console(stderr=True).status("drawing"):
-        drawn = Draw(draw(found.output, args.count, args.seed, args.relation), judged)
+        drawn = Draw(draw(found.output, args.count, args.seed, args.only), judged)
     try:
-        ask(drawn, Console())
+        ask(drawn, Console(), {relation.id: relation.description for relation in relations})
     finally:
         lines = "\n".join(summary(drawn, found.facts))
         write_out(f"\n{printable_lines(lines)}\n")

@@ -96,7 +96,7 @@ def test_a_relation_that_no_triple_has_is_told(tmp_path: Path, name: str, hint: 
     with pytest.raises(UsageError) as caught:
         draw(output_of(run), 10, 13, ["P112", name])
     assert str(caught.value) == (
-        f"--relation {name}: no triple of {run} has a relation of that name or id: {hint}there are triples of "
+        f"--only {name}: no triple of {run} has a relation of that name or id: {hint}there are triples of "
         "founded by, spouse"
     )
 

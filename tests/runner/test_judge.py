@@ -91,6 +91,19 @@ def test_a_person_sees_everything_but_the_score(
     assert "0.1" not in out and "0.5" not in out
 
 
+def test_what_the_relation_means_is_shown_where_a_file_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.yaml").write_text("relations:\n  - {name: founded by, id: P112, description: who started it}\n")
+    make_run(Path("run"), [make_triple(7), make_triple(8, relation=SPOUSE)])
+    assert judge(monkeypatch, ["y", "y"], "--relations", "own.yaml") == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^. of 2: founded by .*\n(.*)", out, re.MULTILINE) == ["the tail is: who started it"]
+    assert out.count("the tail is:") == 1
+    assert judge(monkeypatch, ["y"], "--relations", "none.yaml", "--seed", "2") == 2
+    assert "none.yaml" in capsys.readouterr().err
+
+
 def test_head_and_tail_are_coloured_where_there_are_colours(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +128,7 @@ def test_text_of_strangers_is_no_markup_and_no_command_to_the_terminal(
     )  # fmt: skip
     make_run(Path("run"), [triple], relations_source=evil, status="finished")
     assert judge(monkeypatch, ["y"]) == 0
-    assert judge(monkeypatch, [], "--relation", evil + "x") == 2
+    assert judge(monkeypatch, [], "--only", evil + "x") == 2
     said = capsys.readouterr()
     assert "[h| ]0;owned [red] ] [t|Ann]" in said.out
     assert all(character.isprintable() or character == "\n" for character in said.out + said.err)
@@ -194,9 +207,9 @@ def test_whatever_the_file_held_stays(
 
 def test_another_draw_adds_to_the_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(Path("run"), make_triples(40), make_triples(20, SPOUSE))
-    judge(monkeypatch, ["y"] * 5, "--count", "5", "--relation", "founded by")
+    judge(monkeypatch, ["y"] * 5, "--count", "5", "--only", "founded by")
     assert "judged 5 of the 5 triples drawn: 5 right" in capsys.readouterr().out
-    judge(monkeypatch, ["n"] * 4, "--count", "4", "--relation", "spouse", "--seed", "2")
+    judge(monkeypatch, ["n"] * 4, "--count", "4", "--only", "spouse", "--seed", "2")
     out = capsys.readouterr().out
     assert "judged 4 of the 4 triples drawn: 0 right" in out and "holds 9 labelled texts in all" in out
     assert len(list(read_labelled(OUTPUT))) == 9

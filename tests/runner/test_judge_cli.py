@@ -48,7 +48,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     [
         (["--count", "0"], "--count 0: must be at least 1"),
         (["--count", "-5"], "--count -5: must be at least 1"),
-        (["--relation", "founded of"], "--relation founded of: no triple of run has a relation of that name or"),
+        (["--only", "founded of"], "--only founded of: no triple of run has a relation of that name or"),
         (["-o", "s3://bucket/x"], "-o s3://bucket/x: judged triples are saved one by one, on this machine"),
         (["-o", "file://x"], "file://x: three slashes must stand before"),
     ],
@@ -253,7 +253,9 @@ def test_the_page_describes_every_flag_and_answer() -> None:
             row = re.search(rf"^\| [^|]*`{action.option_strings[-1]}( [^`]+)?` \|(.*?) \|", PAGE, re.MULTILINE)
             assert row is not None, action.dest
             assert (row[1] or "").strip() == (action.metavar or "")
-            default = {"output": "required", "relation": "all", "version": ""}.get(action.dest, str(action.default))
+            default = {"output": "required", "only": "all", "relations": "", "version": ""}.get(
+                action.dest, str(action.default)
+            )
             assert row[2].strip() == default
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
     assert described == {0, 1, 2, 4, judge_cli.INTERRUPTED}
