@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,7 +41,11 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="override a field, as in optim.epochs=2"
     )
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    command.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    command.add_argument("--threads", type=int, help="CPU threads of each process (default: all cores, shared out)")
+    command.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="models trained at a time, where calibration takes those of folds too (default: 1)",
+    )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="no progress, only warnings")
     command.add_argument("--version", action="version", version=f"zsre {version('zsre')}")
     return command
@@ -79,23 +83,31 @@ def train(arguments: argparse.Namespace) -> None:
     try:
         import torch
 
-        from zsre.trainer.checkpoint import is_started
+        from zsre.trainer.checkpoint import is_started, read_run
+        from zsre.trainer.fold_processes import folds_beside
         from zsre.trainer.folds import calibrate
         from zsre.trainer.loop import fit
         from zsre.trainer.setup import choose_device
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    threads = arguments.threads
+    if threads is None and arguments.processes > 1:
+        threads = max(1, torch.get_num_threads() // arguments.processes)
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = True
     config, directory = choose_run(arguments)
     show = show_nothing if arguments.quiet else show_progress
     try:
         setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
-        if setup is not None:
-            logger.info("%s: training", directory)
-            fit(setup, directory, show)
+        flags = ["--device", str(device)] + ([] if threads is None else ["--threads", str(threads)])
+        beside = config.calibration.data and arguments.processes > 1
+        seen = setup.pairs.relations if setup is not None else read_run(directory)[1].seen_relations
+        with folds_beside(config, directory, seen, arguments.processes, flags) if beside else nullcontext():
+            if setup is not None:
+                logger.info("%s: training", directory)
+                fit(setup, directory, show)
         if config.calibration.data:
             calibrate(config, directory, device, show)
     except KeyboardInterrupt as stop:
@@ -110,6 +122,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise for what cannot be meant, before the seconds that loading torch takes."""
     if arguments.threads is not None and arguments.threads < 1:
         raise UsageError(f"--threads {arguments.threads}: give at least 1")
+    if arguments.processes < 1:
+        raise UsageError(f"--processes {arguments.processes}: give at least 1")
     if arguments.resume:
         if arguments.config or arguments.set or arguments.output:
             raise UsageError("--resume goes on with the run's own configuration; leave the others out")

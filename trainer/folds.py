@@ -34,7 +34,7 @@ from zsre.trainer.checkpoint import (
     start_run,
     write_calibration,
 )
-from zsre.trainer.config import TrainConfig
+from zsre.trainer.config import CalibrationConfig, TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
 from zsre.trainer.setup import load_run, load_texts, prepare
@@ -112,12 +112,18 @@ def train_fold(
     if is_finished(directory):
         return
     logger.info("fold %s: without %s", directory.name, ", ".join(fold))
-    name = f"{config.name}-fold-{directory.name}"
-    without = dataclasses.replace(config, held_out=(*config.held_out, *fold), name=name)
+    without = fold_config(config, directory, fold)
     setup = prepare(without, device)
     if not is_started(directory):
         start_run(directory, without)
     fit(setup, directory, show)
+
+
+def fold_config(config: TrainConfig, directory: Path, fold: tuple[str, ...]) -> TrainConfig:
+    """Return the configuration of the model without a fold, which is not calibrated itself."""
+    name = f"{config.name}-fold-{directory.name}"
+    held_out = (*config.held_out, *fold)
+    return dataclasses.replace(config, held_out=held_out, name=name, calibration=CalibrationConfig())
 
 
 def score_fold(
