@@ -34,6 +34,7 @@ relations classifies {pairs} pairs of each relation of the fold among these. A d
 same fold and seed; those that lie within the spread of others are noise. Where there are several epochs, the best was
 chosen on the same relations.
 """
+TSNE: Final = "pairs of unseen relations before and after training"
 INTRODUCTION: Final = """\
 # Experiments
 
@@ -48,7 +49,7 @@ their standard deviation.
 Figs. 10 to 12 are on the five `eval` relations of each data set's first partition, m = {m}, one run a point. Where
 there are several epochs, these relations choose the best of them too. Times of Fig. 9 are those that `zsre-eval` logs:
 tokenising, encoding and comparing the test pairs. Runs may have shared a machine's processors with others, those of
-Wiki-ZSL with one other, so that their times say little. Fig. 8 takes the weights of a run, and is drawn on demand.
+Wiki-ZSL with one other, so that their times say little. Fig. 8 takes the weights of a run, and is drawn by `--tsne`.
 """
 
 
@@ -101,9 +102,11 @@ def _profile(profile: str, results: Results, folder: Path) -> list[str]:
     if settings.choices:
         lines += [f"### Choices (profile `{profile}`)", "", CHOICES.format(held_out=HELD_OUT, pairs=CHOICE_PAIRS)]
         lines += table_of_choices(profile, results)
-    for figure, path in figures:
-        lines += [f"### Fig. {figure.number}: {figure.title} (profile `{profile}`)", ""]
-        lines += [f"![{figure.title}]({path.relative_to(folder).as_posix()})", ""]
+    pictures = [(figure.number, figure.title, path) for figure, path in figures]
+    pictures += [(8, TSNE, path) for path in sorted((folder / FIGURES).glob(f"tsne-{profile}-*.png"))]
+    for number, title, path in sorted(pictures):
+        lines += [f"### Fig. {number}: {title} (profile `{profile}`)", ""]
+        lines += [f"![{title}]({path.relative_to(folder).as_posix()})", ""]
     return lines
 
 

@@ -95,6 +95,19 @@ def test_a_page_of_results(places: Places, measure: Measure) -> None:
     assert page.count("In this profile SDZRE has a softmax over relations for its loss.") == 1
 
 
+def test_a_fig_8_that_was_drawn_stands_where_it_belongs(places: Places, measure: Measure) -> None:
+    for f1, cell in enumerate(main_cells("cpu", "sdzre", "fewrel", 15), start=60):
+        measure(cell, f1)
+    measure(sweep_cells("cpu", SWEEPS[3], "fewrel")[0.3], 81)
+    drawn = places.results / "figures" / "tsne-cpu-fewrel-15_ori-sdzre-13.png"
+    drawn.parent.mkdir()
+    drawn.touch()
+    assert command.main(["--render"], places) == 0
+    figures = re.findall(r"!\[.+\]\(figures/(.+)\)", _page(places.results))
+    assert figures == ["cpu-f1-over-m.png", drawn.name, "cpu-augmentation.png"]
+    assert drawn.exists()
+
+
 def test_rendering_again_changes_nothing(places: Places, measure: Measure) -> None:
     measure(Cell("paper", "sdzre", "fewrel", 15, "ori"), 80)
     command.main(["--render"], places)
