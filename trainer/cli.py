@@ -91,9 +91,9 @@ def train(arguments: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)
-    threads = arguments.threads
+    cores, threads = torch.get_num_threads(), arguments.threads
     if threads is None and arguments.processes > 1:
-        threads = max(1, torch.get_num_threads() // arguments.processes)
+        threads = max(1, cores // arguments.processes)
     if threads is not None:
         torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -109,6 +109,8 @@ def train(arguments: argparse.Namespace) -> None:
                 logger.info("%s: training", directory)
                 fit(setup, directory, show)
         if config.calibration.data:
+            # Nothing runs beside it any more.
+            torch.set_num_threads(arguments.threads or cores)
             calibrate(config, directory, device, show)
     except KeyboardInterrupt as stop:
         if not is_started(directory):
