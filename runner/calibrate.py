@@ -92,7 +92,7 @@ def fit(judged: Judged, relations: int, least: float, target_precision: float | 
     if cut is None:
         raise DataError(
             f"--target-precision {target_precision}: no candidate is that likely to be right, the likeliest "
-            f"{likelihoods.max():.2f}: give a lower target, or improve descriptions and types"
+            f"{likelihoods.max():.2f}: give a lower target, label more, or improve descriptions and types"
         )
     return replace(fitted, cut=cut)
 

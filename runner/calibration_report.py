@@ -23,6 +23,8 @@ def show_calibration(console: Console, calibrated: Calibrated) -> None:
         f"{calibrated.job.engine.contract.name}: fitted to {counted(calibrated.texts, 'text')}, "
         f"{counted(len(possible.right), 'candidate')}, {right:,} of them right",
     )
+    if calibrated.unmet:
+        print_line(console, f"  {calibrated.unmet}")
     console.print()
     table = figures_table("", "precision", "recall", "F1", "calibration error")
     before = calibrated.measured.written.above(np.zeros(len(calibrated.job.relations))).micro
@@ -59,6 +61,8 @@ def calibration_figures(calibrated: Calibrated) -> dict[str, Any]:
         "fitted_texts": calibrated.texts,
         "candidates": len(possible.right),
         "right": int(possible.right.sum()),
+        "labels": calibrated.measured.labels,
+        "unmet_labels": calibrated.measured.unmet,
         "slope": calibrated.fitted.slope,
         "intercept": calibrated.fitted.intercept,
         "cut": round(calibrated.fitted.cut, 4),

@@ -47,6 +47,11 @@ class Calibrated:
         """Tell whether less is right on other text than was asked for."""
         return self.target_precision is not None and self.validated.counted.micro.precision < self.target_precision
 
+    @property
+    def unmet(self) -> str:
+        """Return what a person is told of labels that nothing could be fitted to; empty if there are none."""
+        return _unmet_labels(self.measured)
+
 
 def measure_triples(arguments: argparse.Namespace, relations: RelationSet) -> TripleEvaluation:
     """Judge what extraction writes for labelled texts."""
@@ -80,9 +85,10 @@ def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrat
         contract = job.engine.contract
     count, target = len(relations), arguments.target_precision
     least = contract.calibration.threshold if arguments.threshold is None else arguments.threshold
-    fitted = fit(measured.possible, count, least, target)
     keys = [sentence_key(text.text) for text in texts]
-    validated = cross_validate(measured.possible, count, keys, least, target, arguments.seed)
+    with _telling_unmet(measured):
+        fitted = fit(measured.possible, count, least, target)
+        validated = cross_validate(measured.possible, count, keys, least, target, arguments.seed)
     thresholds = dict(zip(relations.ids, fitted.thresholds.tolist(), strict=True))
     own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
     written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)
@@ -111,6 +117,25 @@ def check_calibration_flags(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--target-precision {arguments.target_precision}: must lie between 0 and 1, as in 0.9")
     if arguments.target_precision is not None and arguments.threshold is not None:
         raise UsageError("--target-precision chooses the thresholds, and so does --threshold: give one of them")
+
+
+@contextmanager
+def _telling_unmet(measured: Measured) -> Iterator[None]:
+    """Add to an error of the fit that labels are missing from it, which may be all that is wrong."""
+    try:
+        yield
+    except DataError as error:
+        unmet = _unmet_labels(measured)
+        raise DataError(f"{error}\n{unmet}" if unmet else str(error)) from error
+
+
+def _unmet_labels(measured: Measured) -> str:
+    if not measured.unmet:
+        return ""
+    return (
+        f"{measured.unmet:,} of {measured.labels:,} labelled pairs and relations were no candidate: give the "
+        "--spacy-model, --max-relations and model that the triples were extracted with, and check types"
+    )
 
 
 @contextmanager

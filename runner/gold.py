@@ -43,10 +43,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict on a triple, with the facts of its text that it states: none unless it is right."""
+    """A verdict on a triple, with the facts of its text that it states: none unless it is right.
+
+    ``labels`` are those of `Gold.labels` that speak of this triple.
+    """
 
     verdict: Verdict
     facts: frozenset[Fact] = frozenset()
+    labels: frozenset[Fact] = frozenset()
 
 
 def decided_relations(sentences: Iterable[LabelledSentence]) -> frozenset[str]:
@@ -79,6 +83,19 @@ class Gold:
             if relation in relations
         )
 
+    @property
+    def labels(self) -> frozenset[Fact]:
+        """Return what pairs of the text state or deny by name, for relations of the file: facts, and such as are none.
+
+        A pair that was looked at for all relations of the data set denies none by name.
+        """
+        return frozenset(
+            self._fact(self._relations.index(relation), pair.head, pair.tail)
+            for pair in self.sentence.pairs
+            for relation in pair.relations | (pair.looked_for or frozenset())
+            if relation in self._relations
+        )
+
     def judge(self, relation_id: str, head: Span, tail: Span) -> Judgement:
         """Judge a triple by the pairs whose mentions overlap its own.
 
@@ -88,12 +105,15 @@ class Gold:
         relation = self._relations.index(relation_id)
         heads, tails = self._overlapping(head), self._overlapping(tail)
         facts: set[Fact] = set()
+        labels: set[Fact] = set()
         complete = decided = left_open = False
         for way, (first, second) in self._ways(relation, heads, tails):
             name = self._relations.ids[way]
             complete |= name in self.sentence.complete
             for ends in product(first, second):
                 for pair in self._labels.get(ends, ()):
+                    if name in pair.relations or name in (pair.looked_for or ()):
+                        labels.add(self._fact(way, *ends))
                     if name in pair.relations:
                         facts.add(self._fact(way, *ends))
                     elif name in (self._everything if pair.looked_for is None else pair.looked_for):
@@ -101,10 +121,9 @@ class Gold:
                     elif name in self._everything:
                         left_open = True
         if facts:
-            return Judgement(Verdict.RIGHT, frozenset(facts))
-        if left_open or not (decided or complete):
-            return Judgement(Verdict.OPEN)
-        return Judgement(Verdict.WRONG)
+            return Judgement(Verdict.RIGHT, frozenset(facts), frozenset(labels))
+        open_still = left_open or not (decided or complete)
+        return Judgement(Verdict.OPEN if open_still else Verdict.WRONG, labels=frozenset(labels))
 
     def within_reach(self, candidates: Iterable[tuple[Span, Span]]) -> frozenset[Fact]:
         """Return the facts whose two mentions are overlapped by the ends of one of these pairs, in either order."""

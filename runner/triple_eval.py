@@ -37,12 +37,16 @@ class Measured:
     """What extraction makes of labelled text.
 
     ``written`` are the triples that the rules let through, ``possible`` those that would be with no threshold at all:
-    whatever the threshold, these have the same order, rivals and most relations for a pair.
+    whatever the threshold, these have the same order, rivals and most relations for a pair. ``labels`` is how many
+    times a pair of the labels states or denies a relation by name, and ``unmet`` how many of these no possible triple
+    answers to.
     """
 
     written: Judged
     possible: Judged
     counts: Counts
+    labels: int = 0
+    unmet: int = 0
 
 
 def measure(
@@ -65,7 +69,8 @@ def measure(
     for batch in encoded_batches(documents, job, counts):
         written.add(batch, decide_batch(batch, job, job.rules))
         possible.add(batch, decide_batch(batch, job, rules))
-    return Measured(written.judged(), possible.judged(), counts)
+    labels = sum(len(gold.labels) for gold in judges.golds)
+    return Measured(written.judged(), possible.judged(), counts, labels, labels - len(possible.met))
 
 
 def unruled(rules: Rules) -> Rules:
@@ -97,6 +102,8 @@ class Collector:
 
     def __init__(self, judges: Judges) -> None:
         self._judges = judges
+        #: The labels that speak of a triple which was added, each with the place of its text.
+        self.met: set[tuple[int, Fact]] = set()
         self._rows: list[tuple[float, float, int, bool, int]] = []
         self._stated: list[tuple[int, tuple[int, Fact]]] = []
         self._undecided = 0
@@ -109,6 +116,7 @@ class Collector:
             candidate, ends = batch.pairs[pair]
             place, relation = int(candidate.record.id), int(decisions.relation[row])
             judgement = self._judges.golds[place].judge(relations[relation], *(candidate.span(end) for end in ends))
+            self.met.update((place, label) for label in judgement.labels)
             if judgement.verdict is Verdict.OPEN:
                 self._undecided += 1
                 continue

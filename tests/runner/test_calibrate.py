@@ -195,8 +195,11 @@ def test_equals_are_written_together_or_not_at_all() -> None:
 def test_a_target_out_of_reach() -> None:
     judged = _candidates(2_000)
     unsure = replace(judged, right=np.random.default_rng(9).random(2_000) < judged.similarity / 2)
-    with pytest.raises(DataError, match=r"^--target-precision 0.99: no candidate is that likely to be right, the like"):
+    with pytest.raises(
+        DataError, match=r"^--target-precision 0.99: no candidate is that likely to be right, the l"
+    ) as told:
         fit(unsure, 3, 0.5, 0.99)
+    assert "give a lower target, label more, or improve" in str(told.value)
 
 
 def test_a_calibration_scores_as_extraction_does() -> None:

@@ -189,6 +189,28 @@ def test_what_a_person_sees_of_a_calibration(capsys: pytest.CaptureFixture[str])
     assert lines[-1] == "  without a label, so with what the others gave (1): P19"
 
 
+def test_labels_that_were_no_candidate_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (calibrated(capsys)["labels"], calibrated(capsys)["unmet_labels"]) == (41, 0)
+    assert run("--calibrate", "data.jsonl", "-o", "new.yaml") == 0
+    assert "no candidate" not in capsys.readouterr().out
+    # A pair of persons is none that this file allows to have been founded.
+    odd = [record(200 + number, f"Ann met {name}.", True) for number, name in enumerate(NAMES[1:])]
+    for each in odd:
+        each["pairs"] = [{"head": 0, "tail": 1, "relations": [], "looked_for": ["P112", "P19"]}]
+    Path("data.jsonl").write_bytes(jsonl([*texts(), *odd]))
+    found = calibrated(capsys)
+    assert (found["labels"], found["unmet_labels"]) == (52, 11)
+    assert run("--calibrate", "data.jsonl", "-o", "new.yaml") == 0
+    told = (
+        "11 of 52 labelled pairs and relations were no candidate: give the --spacy-model, --max-relations and model "
+        "that the triples were extracted with, and check types"
+    )
+    assert told in " ".join(capsys.readouterr().out.split())
+    Path("odd.jsonl").write_bytes(jsonl([*texts()[:2], *odd]))
+    error = refused(capsys, "--calibrate", "odd.jsonl", "-o", "n.yaml")
+    assert "too few to fit anything to" in error and error.endswith("\n" + told.replace("of 52", "of 12"))
+
+
 def test_a_target_that_other_text_misses_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,3 +94,20 @@ def test_facts_within_reach_need_both_arguments() -> None:
     assert gold.within_reach([(BO, (0, 3))]) == {Fact(SPOUSE, 0, 1)}
     assert gold.within_reach([(ANN, ACME), (ACME, BO)]) == {Fact(EMPLOYER, 1, 2), Fact(FOUNDER, 2, 0)}
     assert gold.within_reach([]) == frozenset()
+
+
+class TestLabels:
+    def test_what_is_stated_or_denied_by_name_counts_once_whichever_way_round(self) -> None:
+        pairs = (
+            _pair(0, 1, "P26", looked_for=("P26", "P108", "P19")),
+            _pair(1, 0, looked_for=("P26",)),
+            _pair(1, 2, "P112"),
+        )
+        labels = {Fact(SPOUSE, 0, 1), Fact(EMPLOYER, 0, 1), Fact(FOUNDER, 1, 2)}
+        assert _gold(*pairs, everything=("P22", "P40")).labels == labels
+
+    @pytest.mark.parametrize("ends", [(ANN, BO), (BO, (0, 3))])
+    def test_a_triple_answers_to_labels_that_overlap_it(self, ends: tuple[Span, Span]) -> None:
+        gold = _gold(_pair(0, 1, looked_for=("P26",)), _pair(1, 2, "P26"))
+        assert gold.judge("P26", *ends).labels == {Fact(SPOUSE, 0, 1)}
+        assert gold.judge("P108", *ends).labels == frozenset()

@@ -97,3 +97,11 @@ def test_undecided_triples_are_counted_apart() -> None:
 def test_nothing_to_extract() -> None:
     measured = _measure("given", LabelledSentence("1", "made", "Nobody is here.", (), ()))
     assert len(measured.written.score) == len(measured.possible.fact_score) == 0
+
+
+def test_labels_that_nothing_possible_answers_to_are_counted() -> None:
+    """Bo stands in the second sentence, and types forbid what the third text says."""
+    apart = _labelled("Ann met Cy. Bo married Dee.", {("Ann", "Bo"): "P26", ("Bo", "Dee"): "P26"})
+    forbidden = _labelled("Ann met Cy.", {("Ann", "Cy"): "P112"})
+    measured = _measure("given", WEDDING, apart, forbidden)
+    assert (measured.labels, measured.unmet) == (4, 2)
