@@ -22,11 +22,11 @@ def make_private(path: Path) -> Path:
     return path
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Put a file that `make_private` made in its place, with the permissions that any new file has."""
+def publish(temporary: Path, path: Path, mode: int | None = None) -> None:
+    """Put a file that `make_private` made in its place, with these permissions, or those that any new file has."""
     # Not every file system has permissions.
     with suppress(OSError):
-        temporary.chmod(_usual_mode())
+        temporary.chmod(_usual_mode() if mode is None else mode)
     temporary.replace(path)
 
 

@@ -29,8 +29,10 @@ class PlainFormatter(logging.Formatter):
         return printable_lines(super().format(record))
 
 
-def write_out(text: str) -> None:
+def write_out(text: str) -> bool:
     """Write to standard output, such as what a console captured; what its encoding lacks becomes a question mark.
+
+    Return whether somebody took it. That is known once: what is written after a reader has gone goes nowhere.
 
     A reader that has seen enough, such as ``head``, may close the pipe. On that, rich itself would end the program with
     an exit code of failure.
@@ -39,6 +41,8 @@ def write_out(text: str) -> None:
     with writing_out():
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
+        return True
+    return False
 
 
 @contextmanager

@@ -6,8 +6,9 @@ rest only the row groups that something was drawn from are read.
 
 from __future__ import annotations
 
+import difflib
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from zsre.relations.errors import DataError, UsageError
-from zsre.relations.problems import did_you_mean, some_of
+from zsre.relations.problems import some_of
+from zsre.runner.counts import counted
 from zsre.runner.decide import DECIMALS
 from zsre.runner.kept import MARKER
 from zsre.runner.output import OutputDirectory, read_run
@@ -30,6 +32,8 @@ from zsre.runner.triples import COLUMNS, FIELDS, Triple
 _LEVELS: Final = 10**DECIMALS
 #: The level of a row that isn't drawn from.
 LEFT_OUT: Final = _LEVELS + 1
+#: How alike names are, from 0 to 1, of which one may have been meant for the other.
+_NEAR: Final = 0.8
 
 #: The levels (N,) of a part's rows.
 Levels = NDArray[np.uint16]
@@ -41,6 +45,14 @@ class FinishedRun:
 
     output: OutputDirectory
     facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Triples that were drawn, in the order in which they are shown, and how many there were to draw from."""
+
+    triples: list[Triple]
+    total: int
 
 
 def open_finished(name: str) -> FinishedRun:
@@ -69,18 +81,20 @@ def open_finished(name: str) -> FinishedRun:
     return FinishedRun(OutputDirectory(folder), run)
 
 
-def draw(output: OutputDirectory, count: int, seed: int, relations: Sequence[str] = ()) -> list[Triple]:
+def draw(run: FinishedRun, count: int, seed: int, relations: Sequence[str] = ()) -> Drawn:
     """Draw ``count`` triples, or all if there are fewer, and shuffle them: the same for the same run and seed.
 
     With ``relations``, names or ids whatever their case, only triples of these are drawn from. Raises UsageError for
-    one that no triple has, DataError for a run that has no triples or can't be read.
+    one that no triple has, DataError for a run that has no triples, has lost some, or can't be read.
     """
-    choice = _RelationChoice(relations)
-    parts = output.part_names()
+    output, choice = run.output, _RelationChoice(relations)
+    with _readable(output.name):
+        parts = output.part_names()
     levels = []
     for name in parts:
         with _opened(output, name) as part:
             levels.append(_read_levels(part, choice))
+    _check_complete(run, sum(map(len, levels)))
     if not any(map(len, levels)):
         raise DataError(f"{output.name}: holds no triples, so there is none to draw")
     choice.check(output.name)
@@ -96,7 +110,7 @@ def draw(output: OutputDirectory, count: int, seed: int, relations: Sequence[str
         base += size
     drawn = [found[row] for row in rows.tolist()]
     generator.shuffle(drawn)
-    return drawn
+    return Drawn(drawn, sum(int((part != LEFT_OUT).sum()) for part in levels))
 
 
 def spread_rows(levels: Sequence[Levels], count: int, generator: random.Random) -> NDArray[np.int64]:
@@ -159,14 +173,30 @@ class _RelationChoice:
     def check(self, source: str) -> None:
         """Raise UsageError for a relation that no row had."""
         names = self._occurring["relation"]
-        known = names | self._occurring["relation_id"]
-        found = set(map(folded, known))
+        found = set(map(folded, names | self._occurring["relation_id"]))
         for key, name in self._given.items():
             if key not in found:
                 raise UsageError(
                     f"--only {name}: no triple of {source} has a relation of that name or id: "
-                    f"{did_you_mean(name, sorted(known))}there are triples of {some_of(sorted(names))}"
+                    f"{_did_you_mean(key, names)}there are triples of {some_of(sorted(names))}"
                 )
+
+
+def _did_you_mean(key: str, names: Iterable[str]) -> str:
+    """Return which name a mistyped one, folded, may have meant, if one is near; ids that look alike mean nothing."""
+    by_folded = {folded(name): name for name in sorted(names)}
+    close = difflib.get_close_matches(key, by_folded, n=1, cutoff=_NEAR)
+    return f"did you mean {by_folded[close[0]]!r}? " if close else ""
+
+
+def _check_complete(run: FinishedRun, rows: int) -> None:
+    counts = run.facts.get("counts")
+    written = counts.get("triples") if isinstance(counts, Mapping) else None
+    if type(written) is int and written != rows:
+        raise DataError(
+            f"{run.output.name}: its parts hold {counted(rows, 'triple')}, and its run.json counts {written:,}: parts "
+            "were removed, or are another run's; put them back, or extract again"
+        )
 
 
 def _read_levels(part: pq.ParquetFile, choice: _RelationChoice) -> Levels:
@@ -206,14 +236,24 @@ def _fits(triple: Triple) -> bool:
 @contextmanager
 def _opened(output: OutputDirectory, name: str) -> Iterator[pq.ParquetFile]:
     """Open a part; raise DataError if it can't be read, or if its columns aren't those of triples."""
+    place = output.folder.within(name)
     try:
-        with output.folder.open(name) as file, pq.ParquetFile(file) as part:
+        with _readable(place), output.folder.open(name) as file, pq.ParquetFile(file) as part:
             if not all(_has(part.schema_arrow, field) for field in FIELDS):
                 raise pa.ArrowInvalid("its columns are not those of triples")
             yield part
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         reason = str(error).split("\n", 1)[0]
-        raise DataError(f"{output.folder.within(name)}: is damaged ({reason}); extract again") from error
+        raise DataError(f"{place}: is damaged ({reason}); extract again") from error
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Tell of a file or folder that may not be read that this is all that is wrong with it."""
+    try:
+        yield
+    except PermissionError as error:
+        raise DataError(f"{place}: cannot be read: {error.strerror or error}; change its permissions") from error
 
 
 def _has(schema: pa.Schema, field: pa.Field) -> bool:

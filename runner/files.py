@@ -18,25 +18,28 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file beside its place, and put it there once it is on the disk; raise OSError if that can't be done."""
+def replace_file(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:
+    """Write a file beside its place, and put it there once it is on the disk; raise OSError if that can't be done.
+
+    It gets the permissions ``mode``, or those that any new file has.
+    """
     temporary = temporary_path(path)
     try:
         with make_private(temporary).open("wb") as file:
             write(file)
-        put_in_place(path)
+        put_in_place(path, mode)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
-def put_in_place(path: Path) -> None:
+def put_in_place(path: Path, mode: int | None = None) -> None:
     """Flush a file that was written under its temporary name to the disk, and rename it."""
     temporary = temporary_path(path)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
-    publish(temporary, path)
+    publish(temporary, path, mode)
     flush_directory(path.parent)
 
 

@@ -1,33 +1,38 @@
-"""Asking a person about triples, one at a time, on a terminal or through a pipe; and what the answers come to.
+"""Asking a person about triples, one at a time, on a terminal or through a pipe.
 
 A score is never shown: who has seen it judges by it.
 """
 
 from __future__ import annotations
 
-import shlex
+import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
-from zsre.relations.catalogue import CATALOGUE
-from zsre.relations.errors import DataError
-from zsre.relations.metrics import wilson_interval
+from zsre.relations.errors import DataError, UsageError
+from zsre.relations.problems import some_of
+from zsre.relations.relation import RelationSet
 from zsre.relations.terminal import printable, write_out, writing_out
-from zsre.runner.calibrate import LEAST_LABELS
-from zsre.runner.counts import counted
+from zsre.runner.draw import Drawn
 from zsre.runner.judged import JudgedFile, judged_id, mentions_of
-from zsre.runner.triples import Triple
+from zsre.runner.triples import Triple, relations_fingerprint
 
-PROMPT: Final = "y right, n wrong, s skip, u undo the last, q quit: "
+logger = logging.getLogger(__name__)
+
+PROMPT: Final = "y right, n wrong, s skip, u undo the last, q quit, ? what counts as right: "
+WHAT_COUNTS: Final = """\
+Judge the sentence alone: right is what it states, as the relation is described, head and tail the right way round.
+What it denies, asks or plans is wrong; so is an entity that is cut wrongly, or of another kind than is described.
+Leave what cannot be told with s.
+"""
 _HEAD_STYLE: Final = "bold underline cyan"
 _TAIL_STYLE: Final = "bold underline magenta"
-#: What ``--max-relations`` is if it isn't given.
-_MAX_RELATIONS: Final = 3
 
 
 class Answer(StrEnum):
@@ -38,36 +43,87 @@ class Answer(StrEnum):
     SKIP = "s"
     UNDO = "u"
     QUIT = "q"
+    HELP = "?"
+
+
+_WORDS: Final = {**{answer.value: answer for answer in Answer}, "yes": Answer.RIGHT, "no": Answer.WRONG}
 
 
 class Draw:
-    """Triples that were drawn, each once, and the file that verdicts on them go to."""
+    """Triples that were drawn, and the file that verdicts on them go to.
 
-    def __init__(self, triples: Sequence[Triple], judged: JudgedFile) -> None:
-        self._triples = {judged_id(triple): triple for triple in triples}
-        self.judged = judged
+    Those that read the same, as in a text that several papers print, are one question: a verdict on one is one on all.
+    """
+
+    def __init__(self, drawn: Drawn, judged: JudgedFile) -> None:
+        self.drawn, self.judged = drawn, judged
+        self._alike: dict[object, list[Triple]] = {}
+        for triple in drawn.triples:
+            self._alike.setdefault(_shown(triple), []).append(triple)
 
     def __len__(self) -> int:
-        return len(self._triples)
+        """Return how many questions there are."""
+        return len(self._alike)
 
     @property
     def verdicts(self) -> list[bool]:
-        """Return the verdicts on those that are judged."""
+        """Return the verdicts on those triples that are judged, each as often as it was drawn."""
         known = self.judged.verdicts
-        return [known[own] for own in self._triples if own in known]
+        found = ((_verdict(alike, known), len(alike)) for alike in self._alike.values())
+        return [right for right, times in found if right is not None for _ in range(times)]
 
     def open(self) -> list[tuple[int, Triple]]:
-        """Return those that nobody has judged yet, each with its number in the draw, from 1."""
+        """Return a triple of each question that nobody has answered yet, with the question's number, from 1."""
         known = self.judged.verdicts
-        numbered = enumerate(self._triples.items(), start=1)
-        return [(number, triple) for number, (own, triple) in numbered if own not in known]
+        numbered = enumerate(self._alike.values(), start=1)
+        return [(number, alike[0]) for number, alike in numbered if _verdict(alike, known) is None]
+
+
+def _shown(triple: Triple) -> object:
+    """Return what a person is shown of a triple, and where in it: what reads the same is judged the same."""
+    spans = [(mention.start, mention.end) for mention in mentions_of(triple)]
+    return triple.sentence, triple.relation_id, *spans
+
+
+def _verdict(alike: Iterable[Triple], known: Mapping[str, bool]) -> bool | None:
+    return next((known[own] for own in map(judged_id, alike) if own in known), None)
+
+
+def described(relations: RelationSet, drawn: Drawn, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Return the descriptions of relations by id, and warn where the run, by its ``facts``, was made with others.
+
+    Raises UsageError if no triple that was drawn has one of the relations.
+    """
+    found = dict.fromkeys(triple.relation_id for triple in drawn.triples)
+    if not any(own in relations for own in found):
+        raise UsageError(
+            f"--relations {relations.source}: describes none of the relations that were drawn ({some_of(found)}): give "
+            "the file that the run was made with"
+        )
+    made_with = facts.get("relations")
+    if isinstance(made_with, str) and made_with != relations_fingerprint(relations):
+        logger.warning(
+            "--relations %s: the run was made by other descriptions, types or thresholds than are shown here",
+            relations.source,
+        )
+    return {relation.id: relation.description for relation in relations}
+
+
+class _ReaderGoneError(Exception):
+    """Nobody sees any more what is asked, as when ``head`` has had its lines."""
 
 
 def ask(draw: Draw, console: Console, descriptions: Mapping[str, str]) -> None:
     """Ask about whatever is open, and save each answer at once, until all is answered or somebody quits.
 
-    ``descriptions`` are shown of the relations, by id, that have one.
+    Whoever no longer reads the questions has quit, whatever answers are still on their way. ``descriptions`` are shown
+    of the relations, by id, that have one.
     """
+    with suppress(_ReaderGoneError):
+        _ask(draw, console, descriptions)
+
+
+def _ask(draw: Draw, console: Console, descriptions: Mapping[str, str]) -> None:
     questions = draw.open()
     place = 0
     while place < len(questions):
@@ -84,8 +140,8 @@ def ask(draw: Draw, console: Console, descriptions: Mapping[str, str]) -> None:
                 place -= 1
                 draw.judged.take_back(questions[place][1])
             case Answer.UNDO:
-                write_out("nothing was answered yet that could be undone\n")
-            case Answer.QUIT:
+                _say("nothing was answered yet that could be undone\n")
+            case _:
                 return
 
 
@@ -113,60 +169,23 @@ def triple_view(triple: Triple, marked: bool) -> Iterator[Text]:
     yield sentence.append_text(shown[position:])
 
 
-def summary(draw: Draw, facts: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines that say what the answers came to, and the command that uses them.
-
-    ``facts`` are what the run's ``run.json`` says.
-    """
-    verdicts, judged = draw.verdicts, draw.judged
-    line = f"judged {len(verdicts):,} of the {counted(len(draw), 'triple')} drawn"
-    if verdicts:
-        right = sum(verdicts)
-        low, high = wilson_interval(right, len(verdicts))
-        line += f": {right:,} right, {_percent(right / len(verdicts))} %"
-        line += f" (95 % interval: {_percent(low)} to {_percent(high)} %)"
-    yield line
-    if left := len(draw) - len(verdicts):
-        yield f"  {left:,} left: the same command asks about {'it' if left == 1 else 'them'}"
-    every = list(judged.verdicts.values())
-    if len(every) > len(verdicts):
-        yield f"  {judged.path} holds {counted(len(every), 'labelled text')} in all"
-    if every:
-        if min(sum(every), len(every) - sum(every)) < LEAST_LABELS:
-            yield f"  to calibrate takes {LEAST_LABELS} right and {LEAST_LABELS} wrong at the very least"
-        yield from _next_command(judged, facts)
-
-
-def _next_command(judged: JudgedFile, facts: Mapping[str, Any]) -> Iterator[str]:
-    source, most = facts.get("relations_source"), facts.get("max_relations")
-    if not isinstance(source, str):
-        source = "relations.yaml"
-    if source.partition(":")[0] == CATALOGUE:
-        yield "next, with the relations of the catalogue in a file, as zsre-relations prints them:"
-        source = "relations.yaml"
-    else:
-        yield "next:"
-    words = ["zsre-eval", "--calibrate", str(judged.path), "--relations", source, "-o", "calibrated.yaml"]
-    if type(most) is int and most != _MAX_RELATIONS:
-        words += ["--max-relations", str(most)]
-    yield f"  {shlex.join(words)}"
-
-
 def _read_answer() -> Answer:
+    """Return the next answer other than a call for help, which is heard here."""
     while True:
-        write_out(PROMPT)
+        _say(PROMPT)
         try:
             line = sys.stdin.buffer.readline()
         except OSError as error:
             raise DataError(f"standard input: cannot be read: {error.strerror or error}") from error
         if not sys.stdin.isatty():
-            write_out("\n")
-        word = line.decode("utf-8", "replace").strip().casefold()
+            _say("\n")
         if not line:
             return Answer.QUIT
-        if word in set(Answer):
-            return Answer(word)
-        write_out(f"answer with {', '.join(Answer)}\n")
+        # Some programs begin what they send through a pipe with a mark of its encoding.
+        answer = _WORDS.get(line.decode("utf-8", "replace").removeprefix("\ufeff").strip().casefold())
+        if answer not in (None, Answer.HELP):
+            return answer
+        _say(WHAT_COUNTS if answer else f"answer with {', '.join(Answer)}\n")
 
 
 def _write(console: Console, lines: Iterable[Text]) -> None:
@@ -174,8 +193,9 @@ def _write(console: Console, lines: Iterable[Text]) -> None:
         console.print()
         for line in lines:
             console.print(line)
-    write_out(captured.get())
+    _say(captured.get())
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _say(text: str) -> None:
+    if not write_out(text):
+        raise _ReaderGoneError

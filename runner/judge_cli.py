@@ -24,6 +24,7 @@ PROGRAM: Final = "zsre-judge"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/eval.md for what each code means."""
+    seen = sys.stdout is not None
     open_standard_streams()
     try:
         args = build_parser().parse_args(argv)
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     configure_logging(PROGRAM, quiet=True, form="plain")
     try:
-        run(args)
+        run(args, seen)
     except ZsreError as error:
         tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
         return error.exit_code
@@ -65,26 +66,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(args: argparse.Namespace) -> None:
-    """Draw, ask, and say what the answers came to; raise ZsreError for whatever a person can mend."""
-    check_least(args, count=1)
+def run(args: argparse.Namespace, seen: bool) -> None:
+    """Draw, ask, and say what the answers came to; raise ZsreError for whatever a person can mend.
+
+    Without ``seen``, there is no standard output, so that nobody sees what would be asked.
+    """
+    check_least(args, count=1, seed=0)
     with interrupts_deferred():
         from rich.console import Console
 
         from zsre.relations.catalogue import load_relations
         from zsre.relations.terminal import write_out
         from zsre.runner.draw import draw, open_finished
-        from zsre.runner.judge import Draw, ask, summary
+        from zsre.runner.judge import Draw, ask, described
+        from zsre.runner.judge_report import summary
         from zsre.runner.judged import open_judged
-    relations = load_relations(args.relations) if args.relations else ()
+    relations = load_relations(args.relations) if args.relations else None
     found = open_finished(args.triples)
-    judged = open_judged(args.output)
+    judged = open_judged(args.output, found.output.folder)
     with Console(stderr=True).status("drawing"):
-        drawn = Draw(draw(found.output, args.count, args.seed, args.only), judged)
+        drawn = draw(found, args.count, args.seed, args.only)
+    descriptions = {} if relations is None else described(relations, drawn, found.facts)
+    questions = Draw(drawn, judged)
     try:
-        ask(drawn, Console(), {relation.id: relation.description for relation in relations})
+        if seen:
+            ask(questions, Console(), descriptions)
     finally:
-        lines = "\n".join(summary(drawn, found.facts))
+        lines = "\n".join(summary(questions, found.facts, args.relations))
         write_out(f"\n{printable_lines(lines)}\n")
 
 

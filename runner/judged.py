@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,7 +19,7 @@ from zsre.relations.private_files import make_private
 from zsre.relations.reader_own import labelled_line, read_own
 from zsre.relations.readers import find_format
 from zsre.runner.files import replace_file, temporary_path, write_all
-from zsre.runner.storage import is_uri, without_scheme
+from zsre.runner.storage import Folder, LocalFolder, is_uri, without_scheme
 from zsre.runner.triples import Triple
 
 #: What labelled sentences say that they come from.
@@ -56,10 +58,11 @@ def labelled(triple: Triple, right: bool) -> LabelledSentence:
 
 
 class JudgedFile:
-    """Labelled sentences on the disk; made by `open_judged`."""
+    """Labelled sentences on the disk; made by `open_judged`. Where ``path`` is a link, what it leads to is written."""
 
     def __init__(self, path: Path, held: bytes, earlier: Mapping[str, bool]) -> None:
         self.path = path
+        self._target = _target(path)
         self._held, self._earlier = held, earlier
         self._verdicts: dict[str, bool] = {}
         self._lines: dict[str, bytes] = {}
@@ -87,12 +90,14 @@ class JudgedFile:
         end = b"\n" if self._held and not self._held.endswith(b"\n") else b""
         content = b"".join([self._held, end, *lines.values()])
         try:
-            if (self.path.read_bytes() if self.path.exists() else b"") != self._known:
+            there = self._target.exists()
+            if (self._target.read_bytes() if there else b"") != self._known:
                 raise OutputError(
                     f"{self.path}: something else has written to it meanwhile, so the last answer was not saved: the "
                     "same command goes on"
                 )
-            replace_file(self.path, lambda file: write_all(file, content))
+            mode = stat.S_IMODE(self._target.stat().st_mode) if there else None
+            replace_file(self._target, lambda file: write_all(file, content), mode)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written: {error.strerror or error}; every answer before the last one is "
@@ -101,16 +106,19 @@ class JudgedFile:
         self._lines, self._known = lines, content
 
 
-def open_judged(name: str) -> JudgedFile:
+def open_judged(name: str, run: Folder) -> JudgedFile:
     """Open a file to add verdicts to, which need not be there yet; nothing is written.
 
-    Raises OutputError where no such file can be written, DataError for one that holds something else.
+    Raises OutputError where no such file can be written, or where it would lie in the folder of the ``run`` that is
+    judged, DataError for one that holds something else.
     """
     local = without_scheme(name)
     if is_uri(local):
         raise UsageError(f"-o {name}: judged triples are saved one by one, on this machine: give a file of it")
     path = Path(local)
     _check_place(path)
+    if isinstance(run, LocalFolder) and _target(path).is_relative_to(_target(run.path)):
+        raise OutputError(f"{path}: lies in the folder of the run, which is zsre-extract's own; {_ANOTHER}")
     try:
         held = path.read_bytes() if path.exists() else b""
     except OSError as error:
@@ -132,8 +140,20 @@ def _check_place(path: Path) -> None:
     try:
         if path.exists() and not path.is_file():
             raise OutputError(f"{path}: is not a file; {_ANOTHER}")
-        if not path.parent.is_dir():
-            raise OutputError(f"{path}: there is no folder '{path.parent}': make it, or {_ANOTHER}")
-        make_private(temporary_path(path)).unlink()
+        target = _target(path)
+        if target.is_symlink():
+            raise OutputError(f"{path}: is a link that leads nowhere; {_ANOTHER}")
+        folder = (target if path.is_symlink() else path).parent
+        if not folder.is_dir():
+            raise OutputError(f"{path}: there is no folder '{folder}': make it, or {_ANOTHER}")
+        # It will be replaced, for which leave to write to its folder would do.
+        if path.exists() and not os.access(target, os.W_OK):
+            raise OutputError(f"{path}: may not be written to; change its permissions, or {_ANOTHER}")
+        make_private(temporary_path(target)).unlink()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {_ANOTHER}") from error
+
+
+def _target(path: Path) -> Path:
+    """Return where a path leads, whether or not something is there; a link that leads to itself stays one."""
+    return Path(os.path.realpath(path))

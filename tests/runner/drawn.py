@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,13 +49,13 @@ def table_of(triples: Sequence[Triple], schema: pa.Schema = SCHEMA) -> pa.Table:
     return pa.Table.from_batches([triples_batch(triples, schema)])
 
 
-def make_run(path: Path, *parts: Iterable[Triple], group_rows: int | None = None, **facts: object) -> Path:
+def make_run(path: Path, *parts: Sequence[Triple], group_rows: int | None = None, **facts: object) -> Path:
     """Write a run with a part for each list of triples."""
     output = OutputDirectory(LocalFolder(path))
     output.begin()
     for index, triples in enumerate(parts):
-        pq.write_table(table_of(list(triples)), path / part_name(index), row_group_size=group_rows)
-    output.write_run({**FACTS, **facts})
+        pq.write_table(table_of(triples), path / part_name(index), row_group_size=group_rows)
+    output.write_run({**FACTS, "counts": {"triples": sum(map(len, parts))}, **facts})
     return path
 
 
@@ -82,4 +82,4 @@ def saved() -> dict[str, bool]:
 
 def order(count: int = 100) -> list[str]:
     """Return the documents of the drawn triples in the order in which they are asked about."""
-    return [triple.doc_id for triple in draw(open_finished("run").output, count, 13)]
+    return [triple.doc_id for triple in draw(open_finished("run"), count, 13).triples]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,13 @@ from hypothesis import strategies as st
 from tests.runner.drawn import SPOUSE, make_run, make_triple, make_triples, renamed, table_of
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.draw import LEFT_OUT, draw, open_finished, spread_rows
-from zsre.runner.output import OutputDirectory
 from zsre.runner.storage import LocalFolder
 from zsre.runner.triples import Triple
 
 
-def output_of(path: Path) -> OutputDirectory:
-    return OutputDirectory(LocalFolder(path))
+def drawn_of(path: Path, count: int, seed: int = 13, names: Sequence[str] = ()) -> list[Triple]:
+    """Return what is drawn from a finished run."""
+    return draw(open_finished(str(path)), count, seed, names).triples
 
 
 def error_of(name: Path | str) -> str:
@@ -63,38 +65,38 @@ def test_every_row_has_the_same_chance() -> None:
 def test_a_draw_is_spread_over_the_scores_and_shuffled(tmp_path: Path) -> None:
     triples = make_triples(300)
     run = make_run(tmp_path / "run", triples[:100], [], triples[100:])
-    drawn = draw(output_of(run), 30, seed=13)
+    drawn = drawn_of(run, 30, seed=13)
     assert set(drawn) < set(triples)
     scores = [triple.score for triple in drawn]
     assert Counter(int(score * 30) for score in scores) == Counter(range(30)), "one of every thirtieth"
     assert scores != sorted(scores)
-    assert draw(output_of(run), 30, seed=13) == drawn
-    assert draw(output_of(run), 30, seed=14) != drawn
+    assert drawn_of(run, 30, seed=13) == drawn
+    assert drawn_of(run, 30, seed=14) != drawn
 
 
 def test_of_few_triples_all_are_drawn(tmp_path: Path) -> None:
     triples = make_triples(7)
-    assert sorted(draw(output_of(make_run(tmp_path / "run", triples)), 100, 13), key=triples.index) == triples
+    assert sorted(drawn_of(make_run(tmp_path / "run", triples), 100), key=triples.index) == triples
 
 
 @pytest.mark.parametrize("names", [["spouse"], ["P26"], ["SPOUSE", "p26"]])
 def test_relations_are_chosen_by_name_or_id(tmp_path: Path, names: list[str]) -> None:
     married = make_triples(20, SPOUSE)
     run = make_run(tmp_path / "run", make_triples(50), married[:3], [*married[3:], make_triple(99)])
-    drawn = draw(output_of(run), 10, 13, names)
+    drawn = drawn_of(run, 10, 13, names)
     assert len(drawn) == 10 and {triple.relation_id for triple in drawn} == {"P26"}
     assert Counter(int(triple.score * 10) for triple in drawn) == Counter(range(10))
-    assert len(draw(output_of(run), 1_000, 13, [*names, "founded by"])) == 71
+    assert len(drawn_of(run, 1_000, 13, [*names, "founded by"])) == 71
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("spouze", "did you mean 'spouse'? "), ("P27", "did you mean 'P26'? "), ("zzz", ""), ("", "")],
+    [("spouze", "did you mean 'spouse'? "), ("P27", ""), ("found", ""), ("zzz", ""), ("", "")],
 )
 def test_a_relation_that_no_triple_has_is_told(tmp_path: Path, name: str, hint: str) -> None:
     run = make_run(tmp_path / "run", [make_triple(1), make_triple(2, relation=SPOUSE)])
     with pytest.raises(UsageError) as caught:
-        draw(output_of(run), 10, 13, ["P112", name])
+        drawn_of(run, 10, 13, ["P112", name])
     assert str(caught.value) == (
         f"--only {name}: no triple of {run} has a relation of that name or id: {hint}there are triples of "
         "founded by, spouse"
@@ -115,25 +117,58 @@ def test_only_what_was_drawn_is_read_beside_the_scores(tmp_path: Path, monkeypat
             return super().read_row_group(*args, **options)
 
     monkeypatch.setattr(pq, "ParquetFile", Watched)
-    (one,) = draw(output_of(run), 1, 13)
+    (one,) = drawn_of(run, 1, 13)
     assert isinstance(one, Triple)
     assert read == [("score",), ("score",), ("group",)]
     read.clear()
-    draw(output_of(run), 1, 13, ["P112"])
+    drawn_of(run, 1, 13, ["P112"])
     assert read == [("score", "relation_id", "relation")] * 2 + [("group",)]
 
 
 def test_the_last_row_group_of_a_part_is_reached(tmp_path: Path) -> None:
     triples = make_triples(25)
     run = make_run(tmp_path / "run", triples, group_rows=10)
-    assert set(draw(output_of(run), 25, 13)) == set(triples)
+    assert set(drawn_of(run, 25, 13)) == set(triples)
 
 
 def test_a_run_without_triples_is_told(tmp_path: Path) -> None:
     for parts in ([], [[]]):
         run = make_run(tmp_path / "run", *parts)
         with pytest.raises(DataError, match="run: holds no triples, so there is none to draw"):
-            draw(output_of(run), 10, 13)
+            drawn_of(run, 10, 13)
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_a_run_that_lost_triples_or_has_others_is_told(tmp_path: Path, count: int) -> None:
+    run = make_run(tmp_path / "run", make_triples(2), make_triples(3), counts={"triples": count})
+    with pytest.raises(DataError) as caught:
+        drawn_of(run, 10)
+    assert str(caught.value).startswith(f"{run}: its parts hold 5 triples, and its run.json counts {count}: parts were")
+    for part in run.glob("part-*"):
+        part.unlink()
+    with pytest.raises(DataError, match="its parts hold 0 triples"):
+        drawn_of(run, 10)
+
+
+def test_how_many_there_were_to_draw_from_is_known(tmp_path: Path) -> None:
+    run = open_finished(str(make_run(tmp_path / "run", make_triples(20), make_triples(5, SPOUSE))))
+    assert (draw(run, 7, 13).total, draw(run, 7, 13, ["spouse"]).total) == (25, 5)
+
+
+@pytest.mark.parametrize("denied", ["part-00000.parquet", "the folder"])
+def test_what_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, denied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_finished(str(make_run(tmp_path / "run", [make_triple(1)])))
+
+    def deny(*args: object) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(LocalFolder, "files" if denied == "the folder" else "open", deny)
+    place = run.output.name if denied == "the folder" else str(tmp_path / "run" / denied)
+    with pytest.raises(DataError) as caught:
+        draw(run, 10, 13)
+    assert str(caught.value) == f"{place}: cannot be read: Permission denied; change its permissions"
 
 
 def test_a_finished_run_is_opened(tmp_path: Path) -> None:
@@ -186,7 +221,7 @@ def test_a_part_that_is_none_is_told(tmp_path: Path, name: str) -> None:
     else:
         pq.write_table(content, part)
     with pytest.raises(DataError, match=r"part-00000.parquet: is damaged \(.+\); extract again"):
-        draw(output_of(run), 10, 13)
+        drawn_of(run, 10, 13)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +232,7 @@ def test_a_part_that_is_none_is_told(tmp_path: Path, name: str) -> None:
 def test_offsets_that_do_not_fit_are_told(tmp_path: Path, fields: dict[str, object]) -> None:
     run = make_run(tmp_path / "run", [renamed(make_triple(1), **fields)])
     with pytest.raises(DataError, match="the offsets of a triple don't fit its sentence"):
-        draw(output_of(run), 10, 13)
+        drawn_of(run, 10, 13)
 
 
 def test_text_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
@@ -207,10 +242,10 @@ def test_text_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [make_triple(1)])
     pq.write_table(table.set_column(index, table.schema.field(index), bad), run / "part-00000.parquet")
     with pytest.raises(DataError, match="is damaged"):
-        draw(output_of(run), 10, 13)
+        drawn_of(run, 10, 13)
 
 
 def test_scores_that_are_no_numbers_are_drawn_like_others(tmp_path: Path) -> None:
     odd = [make_triple(number, score) for number, score in enumerate([float("nan"), float("inf"), -1.0, 0.5])]
-    drawn = draw(output_of(make_run(tmp_path / "run", odd)), 10, 13)
+    drawn = drawn_of(make_run(tmp_path / "run", odd), 10)
     assert {triple.doc_id for triple in drawn} == {"d0", "d1", "d2", "d3"}

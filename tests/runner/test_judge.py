@@ -24,6 +24,7 @@ from zsre.runner.draw import draw, open_finished
 from zsre.runner.entities import load_annotator
 from zsre.runner.gold import decided_relations
 from zsre.runner.job import Job
+from zsre.runner.judge import WHAT_COUNTS
 from zsre.runner.judged import judged_id, labelled
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import load_scorer
@@ -136,10 +137,24 @@ def test_text_of_strangers_is_no_markup_and_no_command_to_the_terminal(
 
 
 def test_what_is_no_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert judge(monkeypatch, ["", "yes", "\udce9", "y"]) == 0
+    assert judge(monkeypatch, ["", "yess", "\udce9", "y"]) == 0
     out = capsys.readouterr().out
-    assert out.count("answer with y, n, s, u, q\n") == 3
+    assert out.count("answer with y, n, s, u, q, ?\n") == 3
     assert saved() == {order()[0]: True}
+
+
+def test_whole_words_and_a_mark_of_the_encoding_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert judge(monkeypatch, ["\ufeffYes", "no", "YES", "q"]) == 0
+    assert list(saved().values()) == [True, False, True]
+
+
+def test_what_counts_as_right_is_said_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert judge(monkeypatch, ["?", "n", "q"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(WHAT_COUNTS) == 1 and asked(out) == order()[:2]
+    assert saved() == {order()[0]: False}
 
 
 def test_undoing_goes_back_one_answer_at_a_time(
@@ -187,7 +202,42 @@ def test_the_same_triple_is_asked_about_once(
     """A document that a corpus holds twice, under one id, gives the same rows twice."""
     make_run(Path("run"), [make_triple(1), make_triple(1), make_triple(2)])
     assert judge(monkeypatch, ["y", "y", "y"]) == 0
-    assert "judged 2 of the 2 triples drawn" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert len(asked(out)) == 2
+    assert "judged 3 of the 3 triples drawn: 3 right" in out
+    assert "\n  1 of these reads as another does: asked about once\n" in out
+
+
+def test_text_that_several_documents_print_is_asked_about_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = make_triple(1)
+    moved = {name: getattr(one, name) + 7 for name in ("sent_start", "sent_end", "head_start", "head_end",
+                                                        "tail_start", "tail_end")}  # fmt: skip
+    copies = [one, renamed(one, doc_id="e", **moved), renamed(one, doc_id="f", score=0.1)]
+    others = [
+        renamed(one, doc_id="g", relation_id="P26"),
+        renamed(one, doc_id="h", head=one.tail, head_start=one.tail_start, head_end=one.tail_end,
+                tail=one.head, tail_start=one.head_start, tail_end=one.head_end),
+    ]  # fmt: skip
+    make_run(Path("run"), [*copies, *others])
+    answers = ["n" if triple.doc_id in "gh" else "y" for triple in draw(open_finished("run"), 9, 13).triples]
+    firsts = [answer for place, answer in enumerate(answers) if answer == "n" or "y" not in answers[:place]]
+    assert judge(monkeypatch, firsts) == 0
+    out = capsys.readouterr().out
+    assert len(list(read_labelled(OUTPUT))) == 3 and "3 of 3: " in out
+    assert "judged 5 of the 5 triples drawn: 3 right, exactly 60.0 %" in out
+    assert "\n  2 of these read as another does: asked about once\n" in out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_verdict_on_any_copy_is_one_on_all(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [renamed(make_triple(1), doc_id=f"e{number}", score=number / 9) for number in range(4)]
+    make_run(Path("run"), copies)
+    assert judge(monkeypatch, ["y"], "--count", "1", "--seed", str(seed)) == 0
+    before = OUTPUT.read_bytes()
+    assert judge(monkeypatch, ["n"]) == 0
+    assert OUTPUT.read_bytes() == before
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
@@ -200,7 +250,7 @@ def test_whatever_the_file_held_stays(
     lines = OUTPUT.read_bytes().split(b"\n")
     assert lines[0].decode().rstrip("\r") == own
     assert [json.loads(line)["id"] for line in lines if line.strip()][1:] == [
-        judged_id(triple) for triple in draw(open_finished("run").output, 100, 13)[:1]
+        judged_id(triple) for triple in draw(open_finished("run"), 100, 13).triples[:1]
     ]
     assert "judged.jsonl holds 2 labelled texts in all" in capsys.readouterr().out
 
@@ -208,10 +258,14 @@ def test_whatever_the_file_held_stays(
 def test_another_draw_adds_to_the_file(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(Path("run"), make_triples(40), make_triples(20, SPOUSE))
     judge(monkeypatch, ["y"] * 5, "--count", "5", "--only", "founded by")
-    assert "judged 5 of the 5 triples drawn: 5 right" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "judged 5 of the 5 triples drawn: 5 right; an estimate for all 40: 100.0 %" in out
     judge(monkeypatch, ["n"] * 4, "--count", "4", "--only", "spouse", "--seed", "2")
     out = capsys.readouterr().out
-    assert "judged 4 of the 4 triples drawn: 0 right" in out and "holds 9 labelled texts in all" in out
+    assert (
+        "judged 4 of the 4 triples drawn: 0 right; an estimate for all 20: 0.0 %" in out
+        and "holds 9 labelled texts in all" in out
+    )
     assert len(list(read_labelled(OUTPUT))) == 9
 
 
@@ -226,46 +280,6 @@ def test_every_answer_is_saved_before_the_next_question(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Watched(b"y\ns\nn\ny\nq\n")))
     assert judge_cli.main(["run", "-o", str(OUTPUT)]) == 0
     assert sizes == [0, 1, 1, 2, 3]
-
-
-def test_the_end_says_what_the_answers_came_to(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_run(Path("run"), make_triples(60), relations_source="my relations.yaml", max_relations=5)
-    assert judge(monkeypatch, ["y"] * 30 + ["n"] * 12, "--count", "50", output="my answers.jsonl") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[-4:] == [
-        "judged 42 of the 50 triples drawn: 30 right, 71.4 % (95 % interval: 56.4 to 82.8 %)",
-        "  8 left: the same command asks about them",
-        "next:",
-        "  zsre-eval --calibrate 'my answers.jsonl' --relations 'my relations.yaml' -o calibrated.yaml "
-        "--max-relations 5",
-    ]
-
-
-def test_few_answers_are_too_few_to_calibrate_with(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    judge(monkeypatch, ["q"])
-    assert capsys.readouterr().out.endswith(
-        "judged 0 of the 5 triples drawn\n  5 left: the same command asks about them\n"
-    )
-    assert not OUTPUT.exists(), "nothing was answered"
-    judge(monkeypatch, ["y"] * 4)
-    assert "1 left: the same command asks about it\n  to calibrate takes 10 right and 10 wrong" in (
-        capsys.readouterr().out
-    )
-
-
-@pytest.mark.parametrize(("source", "told"), [("wikidata:P112", True), ("wikidata", True), (None, False), (7, False)])
-def test_the_next_command_names_relations_that_can_be_calibrated(
-    source: object, told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_run(Path("run"), make_triples(2), relations_source=source, max_relations="5")
-    judge(monkeypatch, ["y"])
-    out = capsys.readouterr().out
-    assert out.endswith("  zsre-eval --calibrate judged.jsonl --relations relations.yaml -o calibrated.yaml\n")
-    assert ("as zsre-relations prints them" in out) == told
 
 
 def test_what_was_judged_can_be_calibrated_with(
@@ -287,7 +301,7 @@ def test_what_was_judged_can_be_calibrated_with(
     Path("corpus.jsonl").write_bytes(jsonl(records))
     extracted, asked_for, calibrated = re.findall(r"^\$ \S+ (.+)$", PAGE, re.MULTILINE)
     assert cli.main([*extracted.replace("0.05", "0.01").split(), "--quiet"]) == 0
-    drawn = draw(open_finished("corpus.triples").output, 100, 13)
+    drawn = draw(open_finished("corpus.triples"), 100, 13).triples
     answers = ["y" if (triple.score > 0.5) != (number % 8 == 0) else "n" for number, triple in enumerate(drawn)]
     give(monkeypatch, answers)
     assert judge_cli.main(asked_for.split()) == 0
@@ -305,7 +319,7 @@ def test_a_sentence_alone_gives_its_pair_the_similarity_that_it_had_in_its_docum
     corpus, relations = ROOT / "examples" / "corpus.jsonl", read_relations(ROOT / "examples" / "relations.yaml")
     flags = ["--relations", str(relations.source), "--threshold", "0.02", "--device", "cpu", "--quiet"]
     assert cli.main([str(corpus), *flags]) == 0
-    drawn = draw(open_finished("corpus.triples").output, 1_000, 13)
+    drawn = draw(open_finished("corpus.triples"), 1_000, 13).triples
     assert len(drawn) > 50
     sentences = [labelled(triple, right=True) for triple in drawn]
     scorer = load_scorer(None, "cpu", 1)

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     [
         (["--count", "0"], "--count 0: must be at least 1"),
         (["--count", "-5"], "--count -5: must be at least 1"),
+        (["--seed", "-1"], "--seed -1: must be at least 0"),
         (["--only", "founded of"], "--only founded of: no triple of run has a relation of that name or"),
         (["-o", "s3://bucket/x"], "-o s3://bucket/x: judged triples are saved one by one, on this machine"),
         (["-o", "file://x"], "file://x: three slashes must stand before"),
@@ -116,13 +118,43 @@ def test_a_file_that_holds_something_else_is_left_alone(
         ("run", "is not a file"),
         (os.devnull, "is not a file"),
         ("run/run.json/judged.jsonl", ""),
+        ("run/judged.jsonl", "lies in the folder of the run, which is zsre-extract's own; give another file with -o"),
+        ("run/rejects.jsonl", "lies in the folder of the run"),
+        ("inside", "lies in the folder of the run"),
+        ("nowhere", "there is no folder '"),
+        ("itself", "is a link that leads nowhere"),
         ("x" * 300, "cannot be written: "),
     ],
 )
 def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_asked(
     output: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for link, target in (("inside", "run/judged.jsonl"), ("nowhere", "none/x.jsonl"), ("itself", "itself")):
+        if output == link:
+            Path(link).symlink_to(target)
     assert refused(monkeypatch, capsys, "-o", output, code=4).startswith(f"{output}: {message}")
+
+
+def test_a_file_without_leave_to_write_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    OUTPUT.touch(mode=0o400)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert refused(monkeypatch, capsys, code=4).startswith("judged.jsonl: may not be written to; change its permissi")
+    assert OUTPUT.read_bytes() == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
+def test_a_link_stays_one_and_its_file_keeps_its_permissions(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "kept").mkdir()
+    target = place / "kept" / "answers.jsonl"
+    target.touch(mode=0o640)
+    target.chmod(0o640)
+    OUTPUT.symlink_to(target)
+    assert judge(monkeypatch, ["y", "n", "q"]) == 0
+    assert OUTPUT.is_symlink() and len(target.read_bytes().splitlines()) == 2
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert not list(place.glob(".judged*")) and not list(target.parent.glob(".*"))
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions of POSIX, which bind no root")
@@ -138,11 +170,11 @@ def test_an_answer_that_cannot_be_saved_ends_the_command(
 ) -> None:
     real, calls = judged.replace_file, []
 
-    def full(path: Path, write: Any) -> None:
+    def full(path: Path, write: Any, mode: int | None) -> None:
         calls.append(path)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, write)
+        real(path, write, mode)
 
     monkeypatch.setattr(judged, "replace_file", full)
     assert judge(monkeypatch, ["y", "y", "y"]) == 4
@@ -160,8 +192,8 @@ def test_what_something_else_wrote_meanwhile_is_not_lost(
 ) -> None:
     real = judged.replace_file
 
-    def disturbed(path: Path, write: Any) -> None:
-        real(path, write)
+    def disturbed(path: Path, write: Any, mode: int | None) -> None:
+        real(path, write, mode)
         path.write_bytes(path.read_bytes() + b'{"id": "1", "text": "a", "mentions": [], "pairs": []}\n')
 
     monkeypatch.setattr(judged, "replace_file", disturbed)
@@ -215,6 +247,32 @@ def test_standard_streams_that_are_closed_or_full_are_told(streams: str, code: i
     done = subprocess.run(["bash", "-c", f'"$0" "$@" {streams}', *command], check=False, capture_output=True)
     assert done.returncode == code, done.stderr.decode()
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_whoever_stops_reading_has_quit() -> None:
+    """As with ``| head``: answers that are still on their way are neither read nor saved."""
+    command = [sys.executable, "-u", "-m", "zsre.runner.judge_cli", "run", "-o", str(OUTPUT)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write(b"y\n")
+        process.stdin.flush()
+        while b"2 of 5" not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        process.stdin.write(b"y\n" * 9)
+        process.stdin.close()
+        error = process.stderr.read()
+        assert (process.wait(timeout=60), error) == (0, b"")
+    assert saved() == {order()[0]: True}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
+def test_nothing_is_asked_without_a_standard_output() -> None:
+    command = [sys.executable, "-m", "zsre.runner.judge_cli", "run", "-o", str(OUTPUT)]
+    shell = ["bash", "-c", 'yes y | "$0" "$@" >&-', *command]
+    assert subprocess.run(shell, check=False, capture_output=True).returncode == 0
+    assert not OUTPUT.exists()
 
 
 def test_it_loads_little_before_the_arguments_are_right_and_never_what_it_does_not_need() -> None:
