@@ -40,8 +40,13 @@ FORBIDDEN_MODULES |= {"csv", "socket", "urllib.request", "http.client", "request
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "yaml.load"}
 FORBIDDEN_CALLS |= {"yaml.full_load", "yaml.unsafe_load", "yaml.load_all", "runpy.run_path"}
 FORBIDDEN_FLAGS = {"allow_pickle", "trust_remote_code", "shell"}
-#: git, asked for the commit that zsre itself runs from; and the name of the machine, for a message.
-ALLOWED = {"runner/eval_cli.py: imports subprocess", "runner/ray_executor.py: imports socket"}
+#: git, asked for the commit that zsre itself runs from; the name of the machine, for a message; and zsre-train, which
+#: starts itself for each fold.
+ALLOWED = {
+    "runner/eval_cli.py: imports subprocess",
+    "runner/ray_executor.py: imports socket",
+    "trainer/fold_processes.py: imports subprocess",
+}
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
 TEMPLATES = "{{7*7}} {0.__class__} ${HOME} $(touch ran) `touch ran` %(x)s <% 1 %> {text!r} =cmd|'/C calc'!A0 [red]"
