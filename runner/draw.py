@@ -6,9 +6,8 @@ rest only the row groups that something was drawn from are read.
 
 from __future__ import annotations
 
-import difflib
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from zsre.relations.errors import DataError, UsageError
-from zsre.relations.problems import some_of
+from zsre.relations.problems import did_you_mean, some_of
 from zsre.runner.counts import counted
 from zsre.runner.decide import DECIMALS
 from zsre.runner.kept import MARKER
@@ -32,8 +31,6 @@ from zsre.runner.triples import COLUMNS, FIELDS, Triple
 _LEVELS: Final = 10**DECIMALS
 #: The level of a row that isn't drawn from.
 LEFT_OUT: Final = _LEVELS + 1
-#: How alike names are, from 0 to 1, of which one may have been meant for the other.
-_NEAR: Final = 0.8
 
 #: The levels (N,) of a part's rows.
 Levels = NDArray[np.uint16]
@@ -178,15 +175,8 @@ class _RelationChoice:
             if key not in found:
                 raise UsageError(
                     f"--only {name}: no triple of {source} has a relation of that name or id: "
-                    f"{_did_you_mean(key, names)}there are triples of {some_of(sorted(names))}"
+                    f"{did_you_mean(name, names)}there are triples of {some_of(sorted(names))}"
                 )
-
-
-def _did_you_mean(key: str, names: Iterable[str]) -> str:
-    """Return which name a mistyped one, folded, may have meant, if one is near; ids that look alike mean nothing."""
-    by_folded = {folded(name): name for name in sorted(names)}
-    close = difflib.get_close_matches(key, by_folded, n=1, cutoff=_NEAR)
-    return f"did you mean {by_folded[close[0]]!r}? " if close else ""
 
 
 def _check_complete(run: FinishedRun, rows: int) -> None:

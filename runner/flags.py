@@ -12,6 +12,8 @@ from zsre.relations.errors import UsageError
 #: What stands for standard input where a file is expected.
 STANDARD_INPUT: Final = "-"
 
+#: Most relations written for a pair, where nobody says otherwise.
+MAX_RELATIONS: Final = 3
 _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--relations": {"metavar": "FILE", "help": "relations file, or wikidata, or wikidata:P112,P26"},
     "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},
@@ -32,7 +34,7 @@ _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--threshold": {"type": float, "metavar": "P", "help": "least score of a triple, 0 to 1 (default: the model's)"},
     "--max-relations": {
         "type": int,
-        "default": 3,
+        "default": MAX_RELATIONS,
         "metavar": "N",
         "help": "most relations for a pair (default: %(default)s)",
     },

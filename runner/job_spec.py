@@ -14,6 +14,7 @@ from zsre.relations.relations_file import check_types
 from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
+from zsre.runner.flags import MAX_RELATIONS
 from zsre.runner.job import Job
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings
@@ -31,7 +32,7 @@ class JobSpec:
     spacy_model: str | None = None
     processes: int = 1
     threshold: float | None = None
-    max_relations: int = 3
+    max_relations: int = MAX_RELATIONS
     max_mentions: int = 40
     all_types: bool = False
     checks_types: bool = True

@@ -12,11 +12,10 @@ from zsre.relations.errors import ZsreError
 from zsre.relations.metrics import wilson_interval
 from zsre.runner.calibrate import LEAST_LABELS
 from zsre.runner.counts import counted
+from zsre.runner.flags import MAX_RELATIONS
 from zsre.runner.judge import Draw
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 
-#: What ``--max-relations`` is if it isn't given.
-_MAX_RELATIONS: Final = 3
 #: Where the calibrated relations go; the second, where they come from the first.
 _CALIBRATED: Final = ("calibrated.yaml", "recalibrated.yaml")
 
@@ -83,7 +82,7 @@ def _run_flags(facts: Mapping[str, Any]) -> Iterator[str]:
     most, pipeline = facts.get("max_relations"), facts.get("pipeline")
     if isinstance(pipeline, str) and (name := pipeline.partition(" ")[0]) not in ("", *DEFAULT_PIPELINES):
         yield from ("--spacy-model", name)
-    if type(most) is int and most != _MAX_RELATIONS:
+    if type(most) is int and most != MAX_RELATIONS:
         yield from ("--max-relations", str(most))
 
 

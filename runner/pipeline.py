@@ -121,7 +121,7 @@ def load_pipeline(name: str | None = None) -> SpacyPipeline:
     Raises MissingExtraError if it isn't installed and ModelError if it can't be loaded.
     """
     # The one from PyPI answers to the official one's name as well.
-    chosen = _installed_default() if name is None or name == DEFAULT_PIPELINES[0] else name
+    chosen = installed_default() if name is None or name == DEFAULT_PIPELINES[0] else name
     with _torch_hidden(unless=_needs_torch(chosen)):
         import spacy
     try:
@@ -180,7 +180,8 @@ def _listened_to(nlp: Language, embedder: Any) -> bool:
     return listeners is None or not set(nlp.pipe_names).isdisjoint(listeners)
 
 
-def _installed_default() -> str:
+def installed_default() -> str:
+    """Return the name of the pipeline that is loaded when none is named; raise MissingExtraError if there is none."""
     for name in DEFAULT_PIPELINES:
         if importlib.util.find_spec(name) is not None:
             return name

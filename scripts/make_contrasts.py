@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 import spacy
 import yaml
 
-from zsre.relations.errors import MissingExtraError, ZsreError
+from zsre.relations.errors import ZsreError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.reader_own import write_labelled
 from zsre.relations.readers import read_labelled
-from zsre.runner.pipeline import DEFAULT_PIPELINES
+from zsre.runner.pipeline import installed_default
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Span, Token
@@ -218,7 +218,10 @@ def fill(frame: str, one: Statement, other: Statement) -> tuple[str, list[Mentio
 def contrasts(
     found: Sequence[Statement], fillers: Sequence[Statement], frames: Mapping[str, Sequence[str]], random: random.Random
 ) -> Iterator[LabelledSentence]:
-    """Yield a joined sentence for each statement, in random frames, kinds in equal shares as far as its forms go."""
+    """Yield a joined sentence for each statement, in random frames, kinds in equal shares as far as its forms go.
+
+    Nothing comes of one that names somebody twice, as who is meant would not be told.
+    """
     same = defaultdict(list)
     for statement in found:
         same[statement.relations].append(statement)
@@ -241,12 +244,15 @@ def load_frames(path: Path, nlp: Any, random: random.Random) -> tuple[list[State
     return [Statement(forms) for forms in fillers if forms], frames
 
 
-def load_parser() -> Any:
-    """Load a pipeline with a parser, as the runner finds one."""
-    for name in DEFAULT_PIPELINES:
-        if spacy.util.is_package(name):
-            return spacy.load(name)
-    raise MissingExtraError("no spaCy pipeline is installed; pip install zsre brings one")
+def at_most(found: Iterable[Statement], per_relation: int) -> list[Statement]:
+    """Return the first statements of each set of relations, no more than so many."""
+    counts: Counter[frozenset[str]] = Counter()
+    chosen = []
+    for statement in found:
+        if counts[statement.relations] < per_relation:
+            counts[statement.relations] += 1
+            chosen.append(statement)
+    return chosen
 
 
 def main() -> int:
@@ -259,20 +265,16 @@ def main() -> int:
     arguments = parser.parse_args()
     generator = random.Random(arguments.seed)
     try:
-        nlp = load_parser()
+        nlp = spacy.load(installed_default())
         fillers, frames = load_frames(FRAMES, nlp, generator)
         labelled = list(read_labelled(arguments.data))
-        counts: Counter[frozenset[str]] = Counter()
-        chosen = []
-        for statement in statements(generator.sample(labelled, len(labelled)), nlp, generator):
-            counts[statement.relations] += 1
-            if counts[statement.relations] <= arguments.per_relation:
-                chosen.append(statement)
-        write_labelled(arguments.output, contrasts(chosen, fillers, frames, generator))
+        found = statements(generator.sample(labelled, len(labelled)), nlp, generator)
+        joined = list(contrasts(at_most(found, arguments.per_relation), fillers, frames, generator))
+        write_labelled(arguments.output, joined)
     except ZsreError as error:
         print(f"make_contrasts: error: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"{arguments.output}: {len(chosen):,} sentences of {len(counts)} sets of relations")
+    print(f"{arguments.output}: {len(joined):,} sentences")
     return 0
 
 
