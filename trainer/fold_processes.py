@@ -1,7 +1,6 @@
 """Training the models of the folds beside the run's own, each in a process of its own.
 
-On a CPU, several models of one thread each train faster than one of several threads: a step has parts that one thread
-does alone.
+A step has parts that one thread does alone: with a model for each core, no core waits meanwhile.
 """
 
 from __future__ import annotations

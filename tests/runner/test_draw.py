@@ -91,7 +91,13 @@ def test_relations_are_chosen_by_name_or_id(tmp_path: Path, names: list[str]) ->
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("spouze", "did you mean 'spouse'? "), ("P27", ""), ("found", "did you mean 'founded by'? "), ("zzz", ""), ("", "")],
+    [
+        ("spouze", "did you mean 'spouse'? "),
+        ("P27", ""),
+        ("found", "did you mean 'founded by'? "),
+        ("zzz", ""),
+        ("", ""),
+    ],
 )
 def test_a_relation_that_no_triple_has_is_told(tmp_path: Path, name: str, hint: str) -> None:
     run = make_run(tmp_path / "run", [make_triple(1), make_triple(2, relation=SPOUSE)])
