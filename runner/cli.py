@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NoReturn
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import UsageError, ZsreError
+from zsre.runner.entry import INTERRUPTED, interrupts_deferred, open_standard_streams
 from zsre.runner.flags import add_flags
 from zsre.runner.lines import MAX_LINE_BYTES
 from zsre.runner.logs import FORMATS, configure_logging, tell_end
 from zsre.runner.records import RecordSettings
 
 PROGRAM: Final = "zsre-extract"
-INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,30 +106,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="no progress and no summary")
     add("--version", action="version", version=f"zsre {importlib.metadata.version('zsre')}")
     return parser
-
-
-def open_standard_streams() -> None:
-    """Open those of the three that the command was started without: a part file could get the number of one."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
-
-
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Hear of Ctrl-C at the end: modules that aren't Python make an ImportError of it while they load."""
-    heard: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if heard:
-        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from typing import Any, Final
 from rich.console import Console
 
 from zsre.relations.command_line import CommandParser
-from zsre.relations.errors import DataError, OutputError, UsageError, ZsreError
+from zsre.relations.errors import DataError, OutputError, UsageError
 from zsre.relations.readers import FORMATS, read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.splits import load_described, read_split
 from zsre.runner.calibration_report import calibration_figures, show_calibration
+from zsre.runner.entry import run_command
 from zsre.runner.eval_report import figures, show
 from zsre.runner.eval_triples import calibrate, check_calibration_flags, measure_triples
 from zsre.runner.evaluate import (
@@ -37,14 +38,12 @@ from zsre.runner.evaluate import (
 )
 from zsre.runner.flags import add_flags, check_least
 from zsre.runner.flags import check_flags as check_shared_flags
-from zsre.runner.logs import configure_logging, tell_end
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.session import DEVICES
 from zsre.runner.triple_eval import DEFAULT_ENTITIES, ENTITIES
 from zsre.runner.triple_report import show_triples, triple_figures
 
 PROGRAM: Final = "zsre-eval"
-INTERRUPTED: Final = 130
 DEFAULT_PART: Final = "eval"
 SOURCE: Final = Path(__file__).resolve().parent
 
@@ -89,17 +88,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = parser().parse_args(argv)
-    configure_logging(PROGRAM, quiet=True, form="plain")
-    try:
-        run(arguments)
-    except ZsreError as error:
-        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; nothing was logged", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return run_command(parser(), argv, run, "interrupted; nothing was logged")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -14,12 +14,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
-from zsre.relations.errors import DataError, UsageError, ZsreError
+from zsre.relations.errors import DataError, UsageError
 from zsre.relations.terminal import printable
-from zsre.runner.cli import INTERRUPTED, interrupts_deferred, open_standard_streams
+from zsre.runner.entry import interrupts_deferred, run_command
 from zsre.runner.flags import STANDARD_INPUT, add_flags, check_flags, check_least
 from zsre.runner.lines import MAX_LINE_BYTES, RawLine
-from zsre.runner.logs import configure_logging, tell_end
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line
 
 if TYPE_CHECKING:
@@ -31,21 +30,7 @@ _GIVE_LESS: Final = "give a sentence or a short text"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/explain.md for what each code means."""
-    open_standard_streams()
-    try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as done:
-        return int(done.code or 0)
-    configure_logging(PROGRAM, quiet=True, form="plain")
-    try:
-        run(args)
-    except ZsreError as error:
-        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return run_command(build_parser(), argv, run, "interrupted")
 
 
 def build_parser() -> argparse.ArgumentParser:

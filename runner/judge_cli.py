@@ -9,15 +9,12 @@ import argparse
 import importlib.metadata
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from zsre.relations.command_line import CommandParser
-from zsre.relations.errors import ZsreError
 from zsre.relations.terminal import printable_lines
-from zsre.runner.cli import INTERRUPTED, interrupts_deferred, open_standard_streams
+from zsre.runner.entry import interrupts_deferred, run_command
 from zsre.runner.flags import check_least
-from zsre.runner.logs import configure_logging, tell_end
 
 PROGRAM: Final = "zsre-judge"
 
@@ -25,22 +22,7 @@ PROGRAM: Final = "zsre-judge"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; see docs/eval.md for what each code means."""
     seen = sys.stdout is not None
-    open_standard_streams()
-    try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as done:
-        return int(done.code or 0)
-    configure_logging(PROGRAM, quiet=True, form="plain")
-    try:
-        run(args, seen)
-    except ZsreError as error:
-        tell_end(PROGRAM, "plain", "error", str(error), error.exit_code)
-        return error.exit_code
-    except KeyboardInterrupt:
-        with suppress(OSError):
-            print(f"{PROGRAM}: interrupted; every answer is saved", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return run_command(build_parser(), argv, lambda args: run(args, seen), "interrupted; every answer is saved")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ import pytest
 from tests.runner.pages import first_cells, read_page, section
 from tests.runner.test_eval_cli import fake_scorer
 from zsre.relations.readers import FORMATS, find_format
-from zsre.runner import eval_cli
+from zsre.runner import entry, eval_cli
 
 PAGE = read_page("eval.md")
 
@@ -70,4 +70,4 @@ def test_every_field_of_the_log_is_described(
 
 def test_every_exit_code_is_described() -> None:
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", section(PAGE, "Exit codes"), re.MULTILINE)}
-    assert described == {0, 1, 2, 4, eval_cli.INTERRUPTED}
+    assert described == {0, 1, 2, 4, entry.INTERRUPTED}

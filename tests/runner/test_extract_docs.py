@@ -11,7 +11,7 @@ import pytest
 from tests.runner.fakes import jsonl, make_job, new_run
 from tests.runner.pages import first_cells, read_page, section
 from zsre.relations import errors
-from zsre.runner import cli
+from zsre.runner import cli, entry
 from zsre.runner.corpus import SHARD_BYTES, CutSettings, cut
 from zsre.runner.entities import PIECE_CHARS
 from zsre.runner.extract import extract
@@ -49,7 +49,7 @@ def test_every_reason_for_a_reject_is_described() -> None:
 def test_every_exit_code_is_described() -> None:
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", section(PAGE, "Exit codes"), re.MULTILINE)}
     raised = {kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)}
-    assert described == raised | {0, 1, cli.INTERRUPTED}
+    assert described == raised | {0, 1, entry.INTERRUPTED}
 
 
 def test_the_output_is_read_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
