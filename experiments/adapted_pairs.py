@@ -39,11 +39,10 @@ COLUMNS: Final = ("known: the catalogue's", "known: others", "unknown: the catal
 INTRODUCTION: Final = """\
 ## On labelled pairs
 
-`{command}`: the models that were trained for the folds of a run score the pairs of {data}, for
-which they were trained with other relations than those of their fold, and in other wordings. F1 at the threshold that
-suits best, in percent, the mean over {count} folds. *Known* relations are the fold's model's own, in the catalogue's
-words, and in those of one file after another, to which the adapter was not fitted then. *Unknown* ones are those of the
-fold.
+`{command}`: each fold's model, trained on the relations outside its fold,
+scores the pairs of {data}, text that it was trained on. F1 at the threshold that suits best, in percent, the
+mean over {count} folds. *Known* relations are those that the model was trained on, in the catalogue's words, and in
+those of one file after another, to which the adapter was not fitted then. *Unknown* ones are those of the fold.
 """
 logger = logging.getLogger(__name__)
 

@@ -41,10 +41,11 @@ INTRODUCTION: Final = """\
 The protocol of the paper's section 4, run and rendered by `python -m experiments`
 ([docs/training.md](../docs/training.md#experiments)). Everything below is made from
 [test-runs.jsonl](test-runs.jsonl) and eval-runs.jsonl, the logs of `zsre-eval`, and from experiments.jsonl, which keeps
-the whole configuration of each run and what it took. What was not run says so. Figures are in percent: macro
-precision over the relations predicted at all, macro recall, and their harmonic mean. Published figures are the
-paper's, with BERT-base, the mean of five partitions. "runs" is how many runs stand behind a mean; the spread is
-their standard deviation.
+the whole configuration of each run and what it took. What was not run says so, and a figure without measurements is
+left out. m is how many relations are unseen, among which a pair is classified. Figures are in percent: macro precision
+over the relations predicted at all, macro recall, and their harmonic mean. Published figures are the paper's, with
+BERT-base, the mean of five partitions. "runs" is how many runs stand behind a mean; the spread is their standard
+deviation.
 
 Figs. 10 to 12 are on the five `eval` relations of each data set's first partition, m = {m}, one run a point. Where
 there are several epochs, these relations choose the best of them too. Times of Fig. 9 are those that `zsre-eval` logs:
@@ -71,7 +72,8 @@ def _profile(profile: str, results: Results, folder: Path) -> list[str]:
     lines = [f"## Profile `{profile}`", "", f"{settings.about[0].upper()}{settings.about[1:]}.", ""]
     figures = draw_figures(profile, results, folder / FIGURES)
     if not results:
-        return [*lines, f"Not run: none of {total} cells. `python -m experiments --profile {profile}` runs them.", ""]
+        command = f"python -m experiments --profile {profile}"
+        return [*lines, f"None of {total} cells is measured. `{command}` runs them.", ""]
     lines += [f"{len(results)} of {total} cells are measured.", ""]
     repeated = "each with " + _seeds(profile)
     parts = (
@@ -79,7 +81,8 @@ def _profile(profile: str, results: Results, folder: Path) -> list[str]:
         ("Behind Table 1", "", in_full(profile, results)),
         (
             "Table 1 on the whole relations of Wiki-ZSL",
-            "In the copy that is measured here, 46 relations are samples. Pairs are classified among all m relations; "
+            "In the copy that is measured here, 46 relations are samples of 10 to 266 sentences. "
+            "Pairs are classified among all m relations; "
             "the last column takes the means over those that are whole.",
             whole_of_wikizsl(profile, results),
         ),

@@ -46,7 +46,8 @@ def device() -> str:
     """Name what torch computes on."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} cores"
+    cores = torch.get_num_threads()
+    return f"CPU, {cores} core" + ("" if cores == 1 else "s")
 
 
 def execute(command: Sequence[str]) -> Usage:

@@ -57,4 +57,4 @@ def run_kept(args: argparse.Namespace) -> None:
         with closing(kept_results(path, job, indices, args.threads or processors())) as results:
             for result in results:
                 run.commit(result, kept_place(result.index, result.counts))
-    finish(args, job.mask, job.keep, run, facts, time.monotonic() - started)
+    finish(args, relations, job.keep, run, facts, time.monotonic() - started)

@@ -22,7 +22,8 @@ class RunSummary:
 
     ``fresh`` was counted in these ``seconds``; ``counts`` also has what was done before a run went on.
     ``unseen_types`` are named by relations but no entity had one of them; entities had ``unnamed_types``, a few of
-    those that no relation names. No document had the fields ``missing_fields``, which were to be passed through.
+    those that no relation names. No document had the fields ``missing_fields``, which were to be passed through. With
+    ``lower_threshold`` there are likely to be more triples, of relations whose words the default doesn't suit.
     """
 
     counts: Counts
@@ -34,6 +35,7 @@ class RunSummary:
     unseen_types: tuple[str, ...] = ()
     unnamed_types: tuple[str, ...] = ()
     missing_fields: tuple[str, ...] = ()
+    lower_threshold: float | None = None
 
 
 def summary_lines(run: RunSummary) -> Iterator[str]:
@@ -66,6 +68,11 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
         yield f"  entities had types that no relation names: {', '.join(run.unnamed_types)}{more}"
     for name in run.missing_fields:
         yield f"  no document had the field '{name}' of --keep"
+    if run.lower_threshold is not None:
+        yield (
+            "  few triples for so many pairs: relations in your own words score lower than the catalogue's; "
+            f"look at what --threshold {run.lower_threshold:g} gives"
+        )
     yield f"  output     {run.output}"
 
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from zsre.relations.errors import NothingExtractedError
 from zsre.relations.terminal import write_out
 from zsre.runner.corpus import Shard, cut
-from zsre.runner.decide import TypeMask
 from zsre.runner.ending import EMPTY, finish
 from zsre.runner.estimate import estimate_lines, sample
 from zsre.runner.extract import Executor, LocalExecutor
@@ -72,7 +71,7 @@ def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterat
                 if vectors is not None:
                     vectors.finish(len(run.done))
         seconds = time.monotonic() - started
-    finish(args, TypeMask(spec.relations), spec.records.keep, run, facts, seconds)
+    finish(args, spec.relations, spec.records.keep, run, facts, seconds)
 
 
 @contextmanager

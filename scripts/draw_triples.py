@@ -1,39 +1,36 @@
 """Draw triples to be read by eye: draw_triples.py corpus.triples [--count 50] [--seed 1]
 
-The same rows, in the same order, for the same run and seed.
+As zsre-judge draws them: spread evenly over the scores, and the same for the same run and seed.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-from pathlib import Path
-from typing import Any
+import sys
 
-import pyarrow.parquet as pq
-
-
-def draw(directory: Path, count: int, seed: int) -> tuple[list[dict[str, Any]], float]:
-    """Return rows drawn from a run without replacement, and the mean score of all of its rows."""
-    rows = [row for part in sorted(directory.glob("part-*.parquet")) for row in pq.read_table(part).to_pylist()]
-    chosen = random.Random(seed).sample(rows, min(count, len(rows)))
-    return chosen, sum(row["score"] for row in rows) / max(len(rows), 1)
+from zsre.relations.errors import ZsreError
+from zsre.runner.draw import draw, open_finished
 
 
-def main() -> None:
+def main() -> int:
     """Draw and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("triples", type=Path)
+    parser.add_argument("triples")
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    rows, mean = draw(arguments.triples, arguments.count, arguments.seed)
-    for number, row in enumerate(rows, start=1):
-        sentence = " ".join(row["sentence"].split())
-        print(f"{number:3}  {row['score']:.2f}  {row['head']} | {row['relation']} | {row['tail']}\n     {sentence}")
-    drawn = sum(row["score"] for row in rows) / max(len(rows), 1)
-    print(f"\nMean score: {drawn:.2f} of these {len(rows)}, {mean:.2f} of all.")
+    try:
+        drawn = draw(open_finished(arguments.triples), arguments.count, arguments.seed)
+    except ZsreError as error:
+        print(f"draw_triples: error: {error}", file=sys.stderr)
+        return error.exit_code
+    for number, triple in enumerate(drawn.triples, start=1):
+        sentence = " ".join(triple.sentence.split())
+        print(f"{number:3}  {triple.score:.2f}  {triple.head} | {triple.relation} | {triple.tail}\n     {sentence}")
+    mean = sum(triple.score for triple in drawn.triples) / len(drawn.triples)
+    print(f"\nMean score of these {len(drawn.triples)} of {drawn.total:,}: {mean:.2f}.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,11 +12,13 @@ PAGE: Final = "trials.md"
 _INTRODUCTION: Final = """\
 # Trials
 
-What must never lose a document, tried on the whole command by `python -m trials`, recorded in
-[trials.jsonl](trials.jsonl), and rendered from it by `python -m trials render`. The texts are one-sentence documents of
-the benchmarks' corpus (`python -m benchmarks corpus`), with a line after every hundredth that is no document; relations
-are the whole catalogue, with a threshold at which many rows are written. *Identical* means the same rows in the same
-order with the same scores to four digits, the same rejects, the same counts.
+What must never lose a document, tried on the whole command by `python -m trials NAME`, recorded in
+[trials.jsonl](trials.jsonl), and rendered from it by `python -m trials render` (one of `kill`, `ways`, `broken`, `fuzz`
+and `many`, or `all`: after `pip install -e '.[dev]' duckdb polars pandas`; `broken` needs the right to mount). The
+texts are one-sentence documents of the benchmarks' corpus (`python -m benchmarks corpus`), with a line after every
+hundredth that is no document; relations are the whole catalogue, with a threshold at which many rows are written.
+*Identical* means the same rows in the same order with the same scores to four digits, the same rejects, the same
+counts.
 """
 _BILLION: Final = 1e9
 Found = Mapping[str, Any]

@@ -39,7 +39,18 @@ relation comes out once, and of inverses the better one, whatever the rule.
 A rule's parameters and its cut (where F1 is highest) come from Re-DocRED's dev documents and from relations of *other*
 folds than the one that is measured. Those documents were trained on, though not with these relations. All figures are
 in percent. "Of reachable" has recall over the facts whose two arguments are mentions of one sentence. "Best" is what
-the rule could do with the cut that suits the set best.
+the rule could do with the cut that suits the set best. "R at P 70" is the recall where precision is 70, "P at R 40" the
+precision where recall is 40, and "F1 / first" the F1 over that of the first rule.
+
+The rules give each candidate, a pair and a relation whose types fit, a score:
+
+- *one threshold*: its similarity, the same cut for all relations;
+- *a threshold for each relation*: how many deviations it lies above the mean of its relation over unlabelled text;
+- *margin to the runner-up*: how far it lies above the pair's best other relation;
+- *prototypes of nothing*: how far it lies above the pair's similarity to the likeliest of some vectors that stand for
+  no relation at all, encoded from texts that say so, or learned from pairs that state nothing;
+- *weighed*: similarity, margin and both of these, by logistic regression;
+- *rejection head*: boosted trees over the same, the parts of the similarity, and what else is known of the candidate.
 """
 
 

@@ -78,7 +78,8 @@ def test_a_gpu_that_cannot_be_watched_is_no_reason_to_fail(
 
 def test_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert usage.device() == f"CPU, {torch.get_num_threads()} cores"
+    cores = torch.get_num_threads()
+    assert usage.device() == ("CPU, 1 core" if cores == 1 else f"CPU, {cores} cores")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
     assert usage.device() == "Some GPU"

@@ -76,6 +76,13 @@ def test_the_summary_leaves_out_no_loss() -> None:
     assert "no document had the field 'ulr' of --keep" in text
 
 
+def test_few_triples_of_relations_in_own_words_ask_for_a_lower_threshold() -> None:
+    assert not any("--threshold" in line for line in _summary(Counts(documents=1)))
+    counts = Counts(documents=1)
+    lines = list(summary_lines(RunSummary(counts, counts, 2.0, "CPU", "a-model", "out", lower_threshold=0.2)))
+    assert lines[-2].endswith("look at what --threshold 0.2 gives")
+
+
 def test_progress_is_logged_now_and_then_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

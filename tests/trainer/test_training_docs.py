@@ -48,7 +48,7 @@ def test_every_file_that_a_configuration_needs_is_described(names: str) -> None:
 def test_the_formats_are_those_of_the_files() -> None:
     rows = re.findall(r"^\| (`.+?) \| `(\w+)` \|", section(PAGE, "Data"), re.MULTILINE)
     formats = {name: format for cell, format in rows for name in re.findall(r"`([^`]+)`", cell)}
-    assert len(formats) == 7 and set(formats.values()) <= set(FORMATS)
+    assert len(formats) == 8 and set(formats.values()) <= set(FORMATS)
     for name, format in formats.items():
         try:
             found = find_data(name)
