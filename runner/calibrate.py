@@ -8,7 +8,7 @@ score.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -98,12 +98,19 @@ def fit(judged: Judged, relations: int, least: float, target_precision: float | 
 
 
 def cross_validate(
-    judged: Judged, relations: int, texts: Sequence[Hashable], least: float, target_precision: float | None, seed: int
+    judged: Judged,
+    relations: int,
+    texts: Sequence[Hashable],
+    least: float,
+    target_precision: float | None,
+    seed: int,
+    written: Callable[[Fitted], Judged],
 ) -> CrossValidated:
     """Measure what fitting to texts like these does for others like them.
 
-    Those of the ``texts`` (by number) that are equal, as a sentence is that was judged for several triples, are in one
-    fold. Raises DataError where a fold leaves nothing to fit to.
+    ``written`` gives the triples that extraction writes of all texts with what was fitted. Those of the ``texts`` (by
+    number) that are equal, as a sentence is that was judged for several triples, are in one fold. Raises DataError
+    where a fold leaves nothing to fit to.
     """
     number_of = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     fold_of = np.random.default_rng(seed).permutation(len(number_of)) % FOLDS
@@ -114,7 +121,7 @@ def cross_validate(
         held_out = fitted.rescored(judged.of_texts(fold == number))
         scores.append(held_out.score)
         right.append(held_out.right)
-        counted.append(held_out.above(fitted.thresholds))
+        counted.append(written(fitted).of_texts(fold == number).above(np.zeros(relations)))
     return CrossValidated(
         error=expected_calibration_error(np.concatenate(scores), np.concatenate(right)),
         error_before=expected_calibration_error(judged.score, judged.right),

@@ -29,11 +29,15 @@ def finish(
     run: Run,
     facts: Mapping[str, Any],
     seconds: float,
+    rejects_in: str | None = None,
 ) -> None:
-    """Report what a run came to; raise an error for one that came to nothing, or to too little."""
+    """Report what a run came to; raise an error for one that came to nothing, or to too little.
+
+    ``rejects_in`` is where rejects are told, if that isn't a file of this run.
+    """
     counts, output = run.counts, run.output
     if counts.documents == 0:
-        raise NothingExtractedError(_nothing(str(facts["corpus"]), run))
+        raise NothingExtractedError(_nothing(str(facts["corpus"]), run, rejects_in))
     summary = RunSummary(
         counts,
         run.fresh,
@@ -46,6 +50,7 @@ def finish(
         unnamed_types=tuple(sorted(counts.types_unnamed)) if counts.given_entities else (),
         missing_fields=tuple(name for name in keep if counts.fields_missing[name] == counts.documents),
         lower_threshold=lower_threshold(args, relations, counts, facts["thresholds"]),
+        rejects_in=rejects_in or REJECTS_FILE,
     )
     tell_summary(summary, args.quiet, args.log_format == "json")
     shown = args.show
@@ -59,7 +64,8 @@ def finish(
     if counts.rejected > args.max_reject_rate * records:
         raise TooManyRejectsError(
             f"{counts.rejected:,} of {records:,} records were rejected ({reject_reasons(counts)}), and "
-            f"--max-reject-rate {args.max_reject_rate:g} allows fewer; see {output.folder.within(REJECTS_FILE)}; "
+            f"--max-reject-rate {args.max_reject_rate:g} allows fewer; "
+            f"see {rejects_in or output.folder.within(REJECTS_FILE)}; "
             "the triples of the others are complete"
         )
 
@@ -80,10 +86,11 @@ def lower_threshold(
     return max(thresholds.values()) / 2
 
 
-def _nothing(corpus: str, run: Run) -> str:
+def _nothing(corpus: str, run: Run, rejects_in: str | None) -> str:
     if not run.counts.rejected:
         return f"{corpus}: {EMPTY}"
     return (
         f"{corpus}: every record was rejected ({reject_reasons(run.counts)}); "
-        f"{run.output.folder.within(REJECTS_FILE)} says what is wrong with each; mend the corpus, and run again"
+        f"{rejects_in or run.output.folder.within(REJECTS_FILE)} says what is wrong with each; "
+        "mend the corpus, and run again"
     )

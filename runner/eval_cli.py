@@ -21,6 +21,7 @@ from zsre.relations.errors import DataError, OutputError, UsageError
 from zsre.relations.readers import FORMATS, read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.splits import load_described, read_split
+from zsre.relations.terminal import write_out, writing_out
 from zsre.runner.calibration_report import calibration_figures, show_calibration
 from zsre.runner.entry import run_command
 from zsre.runner.eval_report import figures, show
@@ -113,9 +114,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.log:
         append(arguments.log, line + "\n")
     if arguments.json:
-        print(line)
-    else:
+        write_out(line + "\n")
+        return
+    with writing_out(), console.capture() as captured:
         tell()
+    write_out(captured.get())
 
 
 def classify(arguments: argparse.Namespace, relations: RelationSet) -> tuple[Scorer, Evaluation]:
@@ -140,7 +143,7 @@ def classify(arguments: argparse.Namespace, relations: RelationSet) -> tuple[Sco
 def check_flags(arguments: argparse.Namespace) -> None:
     """Raise UsageError for flags that cannot be meant."""
     check_shared_flags(arguments)
-    check_least(arguments, per_relation=1)
+    check_least(arguments, per_relation=1, seed=0)
     check_calibration_flags(arguments)
     if (arguments.data is None) == (arguments.calibrate is None):
         raise UsageError("give labelled data: --data FILE to measure on, or --calibrate FILE to fit thresholds to")

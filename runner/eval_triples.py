@@ -27,6 +27,7 @@ from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import load_scorer
 from zsre.runner.triple_eval import DEFAULT_ENTITIES, Measured, measure
+from zsre.runner.triple_metrics import Judged
 from zsre.runner.triple_report import TripleEvaluation
 
 
@@ -81,14 +82,20 @@ def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrat
     """Fit scores and thresholds to labelled texts, and write them into a copy of the relations file."""
     texts = list(read_labelled(arguments.calibrate, arguments.format, "--format"))
     with _open_job(arguments, relations, texts, recalibrates=True) as job:
-        measured = _measure(arguments, job, texts, texts)
+        measured = _measure(arguments, job, texts, texts, again=True)
         contract = job.engine.contract
     count, target = len(relations), arguments.target_precision
     least = contract.calibration.threshold if arguments.threshold is None else arguments.threshold
     keys = [sentence_key(text.text) for text in texts]
+
+    def written_with(fitted: Fitted) -> Judged:
+        assert measured.again is not None
+        calibration = replace(job.rules.calibration, slope=fitted.slope, intercept=fitted.intercept)
+        return measured.again(replace(job.rules, calibration=calibration, thresholds=fitted.thresholds))
+
     with _telling_unmet(measured):
         fitted = fit(measured.possible, count, least, target)
-        validated = cross_validate(measured.possible, count, keys, least, target, arguments.seed)
+        validated = cross_validate(measured.possible, count, keys, least, target, arguments.seed, written_with)
     thresholds = dict(zip(relations.ids, fitted.thresholds.tolist(), strict=True))
     own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
     written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)
@@ -163,7 +170,11 @@ def _uncalibrated(relations: RelationSet) -> RelationSet:
 
 
 def _measure(
-    arguments: argparse.Namespace, job: Job, chosen: Sequence[LabelledSentence], texts: Sequence[LabelledSentence]
+    arguments: argparse.Namespace,
+    job: Job,
+    chosen: Sequence[LabelledSentence],
+    texts: Sequence[LabelledSentence],
+    again: bool = False,
 ) -> Measured:
     decided = decided_relations(texts)
     if not any(relation in decided for relation in job.relations.ids):
@@ -178,4 +189,5 @@ def _measure(
             decided,
             arguments.entities or DEFAULT_ENTITIES,
             lambda done: status.update(f"measured {done:,} of {len(chosen):,} texts"),
+            again,
         )

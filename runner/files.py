@@ -15,7 +15,12 @@ TEMPORARY_SUFFIX: Final = ".tmp"
 
 def temporary_path(path: Path) -> Path:
     """Return the name that a file goes by until it is complete."""
-    return path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    return path.with_name(temporary_name(path.name))
+
+
+def temporary_name(name: str) -> str:
+    """Return what a file of that name is called until it is complete; one may be left of a run that was killed."""
+    return f".{name}{TEMPORARY_SUFFIX}"
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object], mode: int | None = None) -> None:

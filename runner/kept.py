@@ -24,7 +24,7 @@ from zsre.relations.problems import shorten
 from zsre.relations.relation import RelationSet
 from zsre.runner.batch import Batch
 from zsre.runner.counts import Counts
-from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temporary_path, write_all
+from zsre.runner.files import TEMPORARY_SUFFIX, put_in_place, replace_file, temporary_name, temporary_path, write_all
 from zsre.runner.job import Job
 from zsre.runner.kept_tables import (
     PRECISIONS,
@@ -157,7 +157,8 @@ def _identity(facts: KeptFacts) -> KeptFacts:
 
 def check_kept_target(path: Path, overwrite: bool) -> None:
     """Raise OutputError unless vectors may go to this directory; change nothing."""
-    if not path.exists() or (path.is_dir() and all(entry.name == LOCK_FILE for entry in path.iterdir())):
+    nothing = {LOCK_FILE, temporary_name(MARKER)}
+    if not path.exists() or (path.is_dir() and all(entry.name in nothing for entry in path.iterdir())):
         return
     if not path.is_dir():
         raise OutputError(f"--save-pairs {path}: is not a directory; name another one")

@@ -31,6 +31,8 @@ _READING: Final[Mapping[str, object]] = {
     "dry_run": False,
     "engine": "local",
 }
+#: Where it stands what is wrong with records that have no vectors.
+_REJECTS_IN: Final = "the rejects.jsonl of the run that saved the vectors"
 
 
 def run_kept(args: argparse.Namespace) -> None:
@@ -57,4 +59,4 @@ def run_kept(args: argparse.Namespace) -> None:
         with closing(kept_results(path, job, indices, args.threads or processors())) as results:
             for result in results:
                 run.commit(result, kept_place(result.index, result.counts))
-    finish(args, relations, job.keep, run, facts, time.monotonic() - started)
+    finish(args, relations, job.keep, run, facts, time.monotonic() - started, rejects_in=_REJECTS_IN)

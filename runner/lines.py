@@ -27,7 +27,8 @@ class RawLine:
     """A line without its line end, numbered from 1; ``size`` is its length in the input, line end included.
 
     Of a line that is ``too_long`` only the beginning is held. ``bare_returns`` tells whether one that is too long
-    reads like many, whose ends are carriage returns without line feeds.
+    reads like many, whose ends are carriage returns without line feeds. ``length`` is that of a row of a table that is
+    too long, once it is a line.
     """
 
     number: int
@@ -35,6 +36,7 @@ class RawLine:
     size: int
     too_long: bool = False
     bare_returns: bool = False
+    length: int | None = None
 
     @property
     def blank(self) -> bool:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from zsre.relations.errors import OutputError
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts, counted
-from zsre.runner.files import write_all
+from zsre.runner.files import temporary_name, write_all
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
 from zsre.runner.lock import LOCK_FILE
@@ -177,6 +177,7 @@ class OutputDirectory:
     def is_ours_alone(self) -> bool:
         """Tell whether nothing is in the folder but what a run writes there."""
         ours = {RUN_FILE, REJECTS_FILE, LOCK_FILE}
+        ours |= set(map(temporary_name, ours))
         strange = [name for name in self.folder.files() if name not in ours and not _PART.fullmatch(name)]
         return not strange and bool(self.recorded())
 

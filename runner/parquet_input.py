@@ -148,7 +148,7 @@ def _line(row: dict[str, Any], number: int, size: int, max_line_bytes: int) -> R
     except UnicodeEncodeError:
         data = json.dumps(given, default=_plain).encode()
     if len(data) > max_line_bytes:
-        return RawLine(number, data[:LINE_HEAD_BYTES], size, too_long=True)
+        return RawLine(number, data[:LINE_HEAD_BYTES], size, too_long=True, length=len(data))
     return RawLine(number, data, size)
 
 

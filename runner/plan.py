@@ -17,7 +17,7 @@ from zsre.runner.lock import is_locked
 from zsre.runner.output import OutputDirectory, default_output
 from zsre.runner.parquet_input import check_columns
 from zsre.runner.records import RecordSettings
-from zsre.runner.run_state import Wish, earlier_run
+from zsre.runner.run_state import Wish, earlier_run, vectors_of_nothing
 from zsre.runner.storage import LocalFolder, is_storable, is_uri, open_folder
 from zsre.runner.triples import check_kept
 
@@ -115,6 +115,11 @@ def open_output(args: argparse.Namespace) -> OutputDirectory:
     return output
 
 
+def may_replace_vectors(args: argparse.Namespace, plan: Plan) -> bool:
+    """Tell whether vectors that lie where this run keeps its own may go: it was asked for, or their run has nothing."""
+    return bool(args.overwrite) or vectors_of_nothing(plan.output) == str(plan.kept)
+
+
 def corpus_name(given: Sequence[str]) -> str:
     """Return what inputs are called together."""
     if list(given) == [STANDARD_INPUT]:
@@ -137,4 +142,4 @@ def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
     if args.dry_run:
         return
     going_on = earlier_run(plan.output, plan.wish) is not None
-    check_kept_target(plan.kept, args.overwrite or going_on)
+    check_kept_target(plan.kept, may_replace_vectors(args, plan) or going_on)

@@ -128,7 +128,9 @@ def parse_line(line: RawLine, file: str, settings: RecordSettings, id_prefix: st
 def _fields(line: RawLine) -> Mapping[str, Any]:
     if line.too_long:
         cause = f"; {_BARE_RETURNS}" if line.bare_returns else ""
-        raise _RejectedError(Reason.LINE_TOO_LONG, f"{line.size:,} bytes; --max-line-bytes sets the limit{cause}")
+        raise _RejectedError(
+            Reason.LINE_TOO_LONG, f"{line.length or line.size:,} bytes; --max-line-bytes sets the limit{cause}"
+        )
     try:
         # Decoded here because json.loads would take bytes for UTF-16 or UTF-32 where they look like it.
         content = line.data.decode("utf-8").removeprefix("\ufeff")

@@ -24,6 +24,7 @@ class RunSummary:
     ``unseen_types`` are named by relations but no entity had one of them; entities had ``unnamed_types``, a few of
     those that no relation names. No document had the fields ``missing_fields``, which were to be passed through. With
     ``lower_threshold`` there are likely to be more triples, of relations whose words the default doesn't suit.
+    ``rejects_in`` is where rejects are told.
     """
 
     counts: Counts
@@ -36,6 +37,7 @@ class RunSummary:
     unnamed_types: tuple[str, ...] = ()
     missing_fields: tuple[str, ...] = ()
     lower_threshold: float | None = None
+    rejects_in: str = REJECTS_FILE
 
 
 def summary_lines(run: RunSummary) -> Iterator[str]:
@@ -59,7 +61,7 @@ def summary_lines(run: RunSummary) -> Iterator[str]:
         if count:
             yield f"  {count:>9,}  {what}"
     if counts.rejected:
-        reasons = f"{reject_reasons(counts)}; see {REJECTS_FILE}"
+        reasons = f"{reject_reasons(counts)}; see {run.rejects_in}"
         yield f"  {counts.rejected:>9,}  of {counts.lines:,} lines rejected: {reasons}"
     if run.unseen_types:
         yield f"  no entity had the type {', '.join(run.unseen_types)}, which the relations name"

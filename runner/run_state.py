@@ -9,9 +9,10 @@ from enum import Enum
 from typing import Any, Final
 
 from zsre.relations.errors import DataError, OutputError
+from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
-from zsre.runner.output import RECORDS, OutputDirectory, read_run
+from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
 from zsre.runner.storage import LocalFolder, open_input
 
 #: What ``run.json`` says that may differ when a run goes on.
@@ -59,26 +60,44 @@ def earlier_run(output: OutputDirectory, wish: Wish) -> EarlierRun | None:
             raise OutputError(f"{folder}: is not a directory; give another one with -o")
         if isinstance(folder, LocalFolder) and (folder.path / RECORDS).is_symlink():
             raise OutputError(f"{folder.within(RECORDS)}: is a link, as no run makes it; {_ELSEWHERE}")
-        if folder.is_empty(ignoring=(LOCK_FILE, RECORDS)) and not output.recorded():
+        if folder.is_empty(ignoring=(LOCK_FILE, RECORDS, temporary_name(RUN_FILE))) and not output.recorded():
             return None
         run = read_run(folder)
         if run is None:
             _check_replaceable(output, wish)
             return None
-        recorded = bool(output.recorded())
+        nothing = _came_to_nothing(run, output)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be read: {error.strerror or error}; {_ELSEWHERE}") from error
-    counts = run.get("counts")
-    documents = counts.get("documents") if isinstance(counts, dict) else None
     finished = run["status"] == "finished"
-    if wish is Wish.OVERWRITE or (finished and documents == 0) or (not finished and not recorded):
+    if wish is Wish.OVERWRITE or nothing:
         return None
     if finished and wish is not Wish.APPEND:
         raise OutputError(
             f"{folder}: holds a finished run; {_ELSEWHERE}, replace it with --overwrite, "
             "or take in what the input has gained with --append"
         )
-    return EarlierRun(run["status"], run, _segments(folder.name, run), documents)
+    return EarlierRun(run["status"], run, _segments(folder.name, run), _documents(run))
+
+
+def vectors_of_nothing(output: OutputDirectory) -> str | None:
+    """Return where the run in the folder keeps vectors if it may be replaced unasked, as then these may be too."""
+    try:
+        run = read_run(output.folder)
+        vectors = None if run is None or not _came_to_nothing(run, output) else run.get("vectors")
+    except OSError:
+        return None
+    directory = vectors.get("directory") if isinstance(vectors, dict) else None
+    return directory if isinstance(directory, str) else None
+
+
+def _came_to_nothing(run: Mapping[str, Any], output: OutputDirectory) -> bool:
+    return _documents(run) == 0 if run["status"] == "finished" else not output.recorded()
+
+
+def _documents(run: Mapping[str, Any]) -> int | None:
+    counts = run.get("counts")
+    return counts.get("documents") if isinstance(counts, dict) else None
 
 
 def check_same(name: str, earlier: EarlierRun, facts: Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ from zsre.runner.estimate import estimate_lines, sample
 from zsre.runner.extract import Executor, LocalExecutor
 from zsre.runner.job_spec import JobSpec, make_spec, open_job, wanted_relations
 from zsre.runner.kept import KeptDirectory, open_kept
-from zsre.runner.plan import Plan, make_plan
+from zsre.runner.plan import Plan, make_plan, may_replace_vectors
 from zsre.runner.progress import RunProgress
 from zsre.runner.recording import recorded
 from zsre.runner.run_state import earlier_run
@@ -82,7 +82,7 @@ def _vectors(args: argparse.Namespace, plan: Plan, executor: Executor) -> Iterat
         return
     going_on = earlier_run(plan.output, plan.wish) is not None
     facts = executor.kept_facts(plan.corpus, args.save_precision)
-    with open_kept(plan.kept, facts, args.overwrite, going_on) as vectors:
+    with open_kept(plan.kept, facts, may_replace_vectors(args, plan), going_on) as vectors:
         yield vectors
 
 

@@ -37,9 +37,9 @@ class Measured:
     """What extraction makes of labelled text.
 
     ``written`` are the triples that the rules let through, ``possible`` those that would be with no threshold at all:
-    whatever the threshold, these have the same order, rivals and most relations for a pair. ``labels`` is how many
-    times a pair of the labels states or denies a relation by name, and ``unmet`` how many of these no possible triple
-    answers to.
+    with any threshold that all relations share, these have the same order, rivals and most relations for a pair.
+    ``labels`` is how many times a pair of the labels states or denies a relation by name, and ``unmet`` how many of
+    these no possible triple answers to. ``again`` judges the texts by other rules, if that was asked for.
     """
 
     written: Judged
@@ -47,6 +47,7 @@ class Measured:
     counts: Counts
     labels: int = 0
     unmet: int = 0
+    again: Callable[[Rules], Judged] | None = None
 
 
 def measure(
@@ -55,22 +56,34 @@ def measure(
     everything: frozenset[str],
     entities: Entities,
     advance: Callable[[int], None] = lambda texts: None,
+    again: bool = False,
 ) -> Measured:
     """Extract from labelled texts by the job's rules, and judge what comes out.
 
     ``everything`` are the relations that the data set decided on (see `zsre.runner.gold.decided_relations`).
-    ``advance`` is told how many texts were read so far.
+    ``advance`` is told how many texts were read so far. With ``again``, the vectors stay in memory.
     """
     judges = Judges(sentences, job.relations, everything)
     written, possible = Collector(judges), Collector(judges)
     counts = Counts()
     rules = unruled(job.rules)
+    batches = []
     documents = judges.watched(labelled_documents(job.annotator, sentences, entities), advance)
     for batch in encoded_batches(documents, job, counts):
         written.add(batch, decide_batch(batch, job, job.rules))
         possible.add(batch, decide_batch(batch, job, rules))
+        if again:
+            batches.append(batch)
+
+    def judged_by(rules: Rules) -> Judged:
+        collector = Collector(judges)
+        for batch in batches:
+            collector.add(batch, decide_batch(batch, job, rules))
+        return collector.judged()
+
     labels = sum(len(gold.labels) for gold in judges.golds)
-    return Measured(written.judged(), possible.judged(), counts, labels, labels - len(possible.met))
+    unmet = labels - len(possible.met)
+    return Measured(written.judged(), possible.judged(), counts, labels, unmet, judged_by if again else None)
 
 
 def unruled(rules: Rules) -> Rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from zsre.relations.errors import DataError
 from zsre.relations.logistic import GroupedLogistic, sigmoid
 from zsre.relations.metrics import expected_calibration_error
-from zsre.runner.calibrate import LEAST_LABELS, Fitted, cross_validate, fit
+from zsre.runner.calibrate import LEAST_LABELS, CrossValidated, Fitted, cross_validate, fit
 from zsre.runner.triple_metrics import Judged
 
 SLOPE, INTERCEPT, OFFSETS = 12.0, -6.0, np.array([0.0, 1.5, -1.5])
@@ -51,6 +52,19 @@ def _few(right: int) -> Judged:
         fact_text=facts,
         states=np.stack([facts, np.arange(len(facts))], 1),
     )
+
+
+def cross_validated(
+    judged: Judged, relations: int, texts: Sequence[Hashable], least: float, target: float | None, seed: int
+) -> CrossValidated:
+    """Cross-validate where every candidate above its threshold is written."""
+
+    def written(fitted: Fitted) -> Judged:
+        found = fitted.rescored(judged)
+        above = found.score >= fitted.thresholds[found.relation]
+        return found.select(above, np.ones(len(found.fact_relation), dtype=np.bool_))
+
+    return cross_validate(judged, relations, texts, least, target, seed, written)
 
 
 def test_candidates_are_as_often_right_as_they_are_likely_to_be() -> None:
@@ -105,13 +119,13 @@ def test_a_few_labels_of_a_relation_move_its_threshold_a_little() -> None:
 
 def test_figures_are_of_texts_that_were_not_fitted_to() -> None:
     judged = _candidates(5_000)
-    found = cross_validate(judged, 3, range(500), 0.5, None, seed=13)
+    found = cross_validated(judged, 3, range(500), 0.5, None, seed=13)
     assert found.error < 0.03 < found.error_before
     own = fit(judged, 3, 0.5, None)
     whole = own.rescored(judged).above(own.thresholds)
     assert found.counted.facts.tolist() == whole.facts.tolist(), "every text is measured once"
     assert found.counted.micro.f1 == pytest.approx(whole.micro.f1, abs=0.02)
-    again = cross_validate(judged, 3, range(500), 0.5, None, seed=13)
+    again = cross_validated(judged, 3, range(500), 0.5, None, seed=13)
     assert again.counted.micro == found.counted.micro
 
 
@@ -122,7 +136,7 @@ def test_what_is_peculiar_to_a_text_is_no_help_with_others() -> None:
     peculiar = replace(judged, right=right, fact_relation=judged.fact_text)
     own = fit(peculiar, 300, 0.6, None)
     same = own.rescored(peculiar).above(own.thresholds).micro.precision
-    assert cross_validate(peculiar, 300, range(300), 0.6, None, seed=1).counted.micro.precision < same - 0.1
+    assert cross_validated(peculiar, 300, range(300), 0.6, None, seed=1).counted.micro.precision < same - 0.1
 
 
 def test_a_text_that_occurs_again_is_no_other_text() -> None:
@@ -132,7 +146,7 @@ def test_a_text_that_occurs_again_is_no_other_text() -> None:
     copied = replace(judged, right=right, fact_relation=judged.relation[np.flatnonzero(_candidates(3_000).right)])
 
     def precision(texts: list[int]) -> float:
-        return cross_validate(copied, 150, texts, 0.6, None, seed=1).counted.micro.precision
+        return cross_validated(copied, 150, texts, 0.6, None, seed=1).counted.micro.precision
 
     assert precision([number // 2 for number in range(300)]) < precision(list(range(300))) - 0.1
 
@@ -140,14 +154,14 @@ def test_a_text_that_occurs_again_is_no_other_text() -> None:
 def test_enough_labels_to_fit_to_are_enough_to_measure_with() -> None:
     judged = _few(right=LEAST_LABELS)
     fit(judged, 3, 0.5, None)
-    found = cross_validate(judged, 3, range(100), 0.5, None, seed=13)
+    found = cross_validated(judged, 3, range(100), 0.5, None, seed=13)
     assert found.counted.facts.sum() == LEAST_LABELS
 
 
 def test_what_stands_in_a_single_fold_cannot_be_measured() -> None:
     judged = _few(right=LEAST_LABELS)
     with pytest.raises(DataError, match=r"^a single fifth of the texts holds every right candidate"):
-        cross_validate(judged, 3, ["a" if place % 10 == 0 else place for place in range(100)], 0.5, None, seed=13)
+        cross_validated(judged, 3, ["a" if place % 10 == 0 else place for place in range(100)], 0.5, None, seed=13)
 
 
 def test_what_a_single_fold_bears_out_cannot_be_measured() -> None:
@@ -157,14 +171,14 @@ def test_what_a_single_fold_bears_out_cannot_be_measured() -> None:
     judged = replace(judged, similarity=np.where(plain, -1.0 * judged.right, 5.0 * judged.right))
     fit(judged, 3, 0.5, None)
     with pytest.raises(DataError, match=r"^without a fifth of the texts, candidates that match better are no more oft"):
-        cross_validate(judged, 3, [place if place >= 50 else "a" for place in range(100)], 0.5, None, seed=13)
+        cross_validated(judged, 3, [place if place >= 50 else "a" for place in range(100)], 0.5, None, seed=13)
 
 
 def test_a_target_that_four_fifths_cannot_reach_lets_nothing_through() -> None:
     judged = _few(right=LEAST_LABELS)
     target = float(fit(judged, 3, 0.5, None).likelihoods(judged).max()) - 0.001
     fit(judged, 3, 0.5, target)
-    found = cross_validate(judged, 3, range(100), 0.5, target, seed=13)
+    found = cross_validated(judged, 3, range(100), 0.5, target, seed=13)
     assert found.counted.facts.sum() == LEAST_LABELS, "every text is measured, also those of which nothing is written"
 
 

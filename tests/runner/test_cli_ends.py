@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.runner.fakes import RECORDS, RELATIONS_YAML, FakeEngine, jsonl
+from tests.runner.streams import assert_ends
 from zsre.runner import cli, job_spec
 from zsre.runner.entities import load_annotator
 
@@ -125,16 +126,4 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     ],
 )
 def test_standard_streams_that_are_closed_or_full_change_no_exit_code(corpus: str, streams: str, code: int) -> None:
-    command = (
-        "import sys; from zsre.runner import cli, job_spec; from tests.runner.fakes import FakeAnnotator, FakeEngine; "
-        "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
-        "sys.exit(cli.main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        ["bash", "-c", f'"$0" "$@" {streams}', sys.executable, "-c", command, corpus, "--relations", "relations.yaml"],
-        check=False,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
+    assert_ends("cli", [corpus, "--relations", "relations.yaml"], streams, code)

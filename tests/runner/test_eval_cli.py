@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from tests.runner.fakes import FakeEngine, jsonl
+from tests.runner.streams import assert_ends
 from zsre.relations.errors import ModelError
 from zsre.runner import eval_cli
 from zsre.runner.eval_cli import main
@@ -302,6 +304,20 @@ def test_ctrl_c_leaves_no_line_in_the_log(capsys: pytest.CaptureFixture[str], mo
     assert run("--log", "log.jsonl") == 130
     assert capsys.readouterr().err == "zsre-eval: interrupted; nothing was logged\n"
     assert Path("log.jsonl").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [
+        (">&-", 0),
+        (">/dev/full", 4),
+        ("--json >/dev/full", 4),
+        ("--per-class | true; exit ${PIPESTATUS[0]}", 0),
+    ],
+)
+def test_standard_streams_that_are_closed_or_full_are_told(streams: str, code: int) -> None:
+    assert_ends("eval_cli", ["--data", "data.jsonl", "--relations", "relations.yaml"], streams, code)
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

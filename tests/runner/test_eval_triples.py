@@ -236,6 +236,7 @@ def test_a_target_that_other_text_misses_is_told(
         (["--data", "data.jsonl", "--triples", "--per-relation", "5"], "--per-relation 5: is for pairs"),
         (["--data", "data.jsonl", "--triples", "--max-relations", "0"], "--max-relations 0: must be at least 1"),
         (["--calibrate", "data.jsonl"], "--calibrate: where the relations file goes is missing: give -o FILE"),
+        (["--calibrate", "data.jsonl", "-o", "n.yaml", "--seed", "-1"], "--seed -1: must be at least 0"),
         (["--calibrate", "none.jsonl", "-o", "n.yaml"], "none.jsonl: there is no such file"),
         (
             ["--calibrate", "data.jsonl", "-o", "n.yaml", "--target-precision", "1.0"],

@@ -14,6 +14,7 @@ import pytest
 
 from tests.runner.fakes import RECORDS, RELATIONS_YAML, FakeEngine
 from tests.runner.pages import first_cells, read_page, section
+from tests.runner.streams import assert_ends
 from zsre.runner import explain_cli, job_spec
 from zsre.runner.entities import load_annotator
 from zsre.runner.explain import Verdict
@@ -153,20 +154,7 @@ def test_a_reader_may_leave_early(tmp_path: Path) -> None:
     ],
 )
 def test_standard_streams_that_are_closed_or_full_are_told(text: str, streams: str, code: int) -> None:
-    command = (
-        "import sys; from zsre.runner import explain_cli, job_spec; "
-        "from tests.runner.fakes import FakeAnnotator, FakeEngine; "
-        "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
-        "sys.exit(explain_cli.main(sys.argv[1:]))"
-    )
-    done = subprocess.run(
-        ["bash", "-c", f'"$0" "$@" {streams}', sys.executable, "-c", command, text, "--relations", "relations.yaml"],
-        check=False,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert done.returncode == code, done.stderr.decode()
-    assert b"Traceback" not in done.stderr
+    assert_ends("explain_cli", [text, "--relations", "relations.yaml"], streams, code)
 
 
 def test_the_page_describes_every_flag_and_word() -> None:

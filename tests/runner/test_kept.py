@@ -83,6 +83,16 @@ def test_other_relations_over_kept_vectors_give_the_rows_of_a_run_from_the_text(
     assert _counts("kept") == _counts("fresh")
 
 
+def test_of_kept_vectors_rejects_are_told_by_the_run_that_saved_them(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("corpus.jsonl").write_bytes(jsonl(RECORDS) + b"{\n")
+    _keep()
+    where = "see the rejects.jsonl of the run that saved the vectors"
+    assert _run("vectors", "other.yaml", "second", "--max-reject-rate", "0") == 6
+    assert where in _error(capsys)
+    assert cli.main(["vectors", "--relations", "other.yaml", "-o", "third"]) == 0
+    assert where in capsys.readouterr().err
+
+
 def test_keeping_vectors_changes_nothing_in_the_triples() -> None:
     _keep()
     assert _run("corpus.jsonl", "relations.yaml", "plain") == 0

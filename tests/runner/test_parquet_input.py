@@ -114,6 +114,7 @@ def test_rows_that_are_no_documents_are_rejected_with_their_number(tmp_path: Pat
         (4, "empty_text"),
         (5, "line_too_long"),
     ]
+    assert result.rejects[-1].detail == "212 bytes; --max-line-bytes sets the limit"
     assert result.counts.lines == 5 and result.counts.documents == 1
 
 

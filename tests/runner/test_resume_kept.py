@@ -34,6 +34,28 @@ def test_vectors_are_kept_of_every_shard_when_a_run_goes_on(monkeypatch: pytest.
     assert table_of("again").equals(table_of("out"))
 
 
+@pytest.mark.parametrize("left", ["", "pairs-00000.parquet", ".vectors.json.tmp"])
+def test_a_run_that_has_no_part_yet_begins_again_with_its_vectors(monkeypatch: pytest.MonkeyPatch, left: str) -> None:
+    saving = ("--save-pairs", "vectors", "-o", "out")
+    stop_run(monkeypatch, *saving, after=0)
+    assert Path("vectors/vectors.json").exists() and not list(Path("out").glob("part-*"))
+    if left:
+        Path("vectors", left).write_bytes(b"half")
+    assert run_command("--save-pairs", "vectors", "-o", "other") == 4
+    assert run_command(*saving) == 0
+    assert run_command("vectors", "-o", "again") == 0
+    assert table_of("again").equals(table_of("out"))
+
+
+def test_what_a_killed_run_has_begun_to_write_is_in_nobodys_way() -> None:
+    for name in ("vectors/.vectors.json.tmp", "out/.run.json.tmp"):
+        Path(name).parent.mkdir()
+        Path(name).write_bytes(b"{")
+    assert run_command("--save-pairs", "vectors", "-o", "out") == 0
+    assert run_command("vectors", "-o", "again") == 0
+    assert not list(Path().glob("*/.*.tmp"))
+
+
 def test_a_run_over_vectors_goes_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_command("--save-pairs", "vectors", "-o", "out") == 0
     original, calls = kept_command.kept_place, []

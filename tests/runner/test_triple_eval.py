@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.runner.fakes import RELATIONS, jsonl, make_job, run_file
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.relations.relation import RelationSet
 from zsre.runner.corpus import CutSettings
 from zsre.runner.gold import decided_relations
 from zsre.runner.job import Job
@@ -28,6 +31,7 @@ def _labelled(
     return LabelledSentence(text, "made", text, mentions, pairs, DECIDED)
 
 
+SPOUSE_TO = replace(RELATIONS["P26"], symmetric=False)
 WEDDING = _labelled("Ann married Bo.", {("Ann", "Bo"): "P26"})
 #: Cy is no label, and Globex was founded by nobody.
 FOUNDING = _labelled("Acme was founded by Ann but Globex by Cy.", {("Acme", "Ann"): "P112"}, {"Acme": "ORG"})
@@ -46,6 +50,19 @@ def test_writes_what_extraction_writes(tmp_path: object) -> None:
     assert measured.written.score.tolist() == [row["score"] for row in rows]
     assert [RELATIONS.ids[relation] for relation in measured.written.relation] == [row["relation_id"] for row in rows]
     assert measured.counts.scored_pairs > 0
+
+
+def test_thresholds_of_relations_are_applied_before_rivals_are_left_out() -> None:
+    """Of a relation and its inverse only the better comes out, unless its own threshold has held it back."""
+    wed = replace(SPOUSE_TO, inverse="P26b")
+    relations = RelationSet((wed, replace(SPOUSE_TO, id="P26b", name="wed by", inverse="P26")), source="made")
+    job = make_job(relations)
+    measured = measure(job, [WEDDING], DECIDED, "given", again=True)
+    assert measured.again is not None and measured.possible.relation.tolist() == [0]
+    rules = replace(job.rules, thresholds=np.array([0.9, 0.3]))
+    assert measured.again(rules).relation.tolist() == [1]
+    assert measured.again(job.rules).score.tolist() == measured.written.score.tolist()
+    assert _measure("given", WEDDING).again is None
 
 
 def test_entities_of_a_pipeline_are_judged_by_overlap() -> None:
