@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import os
 import socket
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +28,7 @@ from zsre.runner.inputs import Kind
 from zsre.runner.job_spec import JobSpec, open_job
 from zsre.runner.kept import KeptDirectory, KeptFacts, kept_facts
 from zsre.runner.output import OutputDirectory
+from zsre.runner.ray_resources import worker_resources
 from zsre.runner.reading import ShardReader
 from zsre.runner.recording import Run
 from zsre.runner.stages import Advance, process_shard
@@ -37,8 +40,7 @@ logger = logging.getLogger(__name__)
 _AHEAD: Final = 2
 #: How often a shard is done again whose worker was lost.
 _RETRIES: Final = 3
-#: CPUs for a worker where there is no GPU: reading and encoding overlap.
-_CPUS: Final = 2
+#: Seconds that a run waits for all workers before it begins with those that are ready.
 _PATIENCE: Final = 60.0
 #: What a cluster on this machine does without. Only names and counts are passed, and by default Ray would set a third
 #: of the memory aside for objects.
@@ -91,11 +93,28 @@ class ShardWorker:
         return result.counts
 
 
-class RayExecutor:
-    """Workers that Ray runs; made by `open_workers`."""
+class _ShardError(Exception):
+    """An error, and the first shard that it kept from being done: those before it may still be."""
 
-    def __init__(self, ray: Any, workers: list[Any], facts: Mapping[str, object]) -> None:
-        self._ray, self._workers = ray, workers
+    def __init__(self, index: float, error: ZsreError) -> None:
+        super().__init__(index, error)
+        self.index, self.error = index, error
+
+
+#: Shards that were handed out, by what will be their outcome, and the workers that have them.
+_Pending = dict[Any, tuple[Any, Shard]]
+
+
+class RayExecutor:
+    """Workers that Ray runs; made by `open_workers`.
+
+    ``late`` are those that aren't ready yet, by what will be their facts: they join once they are.
+    """
+
+    def __init__(
+        self, ray: Any, workers: list[Any], facts: Mapping[str, object], late: Mapping[Any, Any] | None = None
+    ) -> None:
+        self._ray, self._workers, self._late = ray, workers, dict(late or {})
         self.facts = facts
         self._made_by = json.dumps(facts, sort_keys=True)
 
@@ -105,31 +124,65 @@ class RayExecutor:
         return found
 
     def extract(self, shards: Iterable[Shard], run: Run, advance: Advance, vectors: KeptDirectory | None) -> None:
-        """Hand out shards, and take note of those that are written down."""
-        ready = [worker for _ in range(_AHEAD) for worker in self._workers]
-        pending: dict[Any, tuple[Any, Shard]] = {}
+        """Hand out shards, and take note of those that are written down.
+
+        Raises what goes wrong first in the order of the input, once all shards before it are written down.
+        """
+        pending: _Pending = {}
+        try:
+            self._hand_out(shards, pending, run, advance, vectors)
+            while pending:
+                self._settle(self._first(pending), pending, run, advance)
+        except _ShardError as error:
+            failed = error
+        except ZsreError as error:
+            # The input broke off, or a worker that joined can't be used: neither is about a shard that was handed out.
+            failed = _ShardError(math.inf, error)
+        else:
+            return
+        while before := [done for done, (_, shard) in pending.items() if shard.index < failed.index]:
+            try:
+                self._settle(self._first(before), pending, run, advance)
+            except _ShardError as error:
+                failed = error
+        raise failed.error
+
+    def _hand_out(
+        self, shards: Iterable[Shard], pending: _Pending, run: Run, advance: Advance, vectors: KeptDirectory | None
+    ) -> None:
+        free = deque(worker for _ in range(_AHEAD) for worker in self._workers)
         for shard in shards:
             if shard.kind == Kind.STREAM:
                 raise UsageError("--engine ray: workers open the input for themselves, so it cannot be a stream")
-            if not ready:
-                ready.append(self._settle(pending, run, advance))
-            worker = ready.pop(0)
+            if not free:
+                free.extend(self._freed(pending, run, advance))
+            worker = free.popleft()
             pending[worker.process.remote(shard, self._made_by, vectors)] = (worker, shard)
-        while pending:
-            self._settle(pending, run, advance)
 
-    def _settle(self, pending: dict[Any, tuple[Any, Shard]], run: Run, advance: Advance) -> Any:
-        """Wait for a shard, take note of it, and return the worker that has done it."""
-        (done,), _ = self._ray.wait(list(pending), num_returns=1)
+    def _freed(self, pending: _Pending, run: Run, advance: Advance) -> list[Any]:
+        """Wait until a worker joins or a shard is done; return the worker, once for each shard it may be given."""
+        done = self._first([*self._late, *pending])
+        if done in self._late:
+            _check_same(self.facts, _told(self._ray, done))
+            return [self._late.pop(done)] * _AHEAD
+        return [self._settle(done, pending, run, advance)]
+
+    def _first(self, awaited: Iterable[Any]) -> Any:
+        """Wait for one of several outcomes, and return which it is."""
+        (done,), _ = self._ray.wait(list(awaited), num_returns=1)
+        return done
+
+    def _settle(self, done: Any, pending: _Pending, run: Run, advance: Advance) -> Any:
+        """Take note of a shard that is done, and return the worker that has done it; raise _ShardError if it isn't."""
         worker, shard = pending.pop(done)
         try:
             counts = self._ray.get(done)
         except self._ray.exceptions.RayActorError as error:
             # It had several, and any of them may be what it was lost at.
             held = [shard, *(other for owner, other in pending.values() if owner is worker)]
-            raise WorkerError(_lost(held)) from error
+            raise _ShardError(min(own.index for own in held), WorkerError(_lost(held))) from error
         if isinstance(counts, _Elsewhere):
-            raise counts.error
+            raise _ShardError(shard.index, counts.error)
         run.note(shard.index, shard.place, counts)
         advance(shard.place.end - shard.place.start, counts.documents)
         return worker
@@ -141,7 +194,8 @@ def open_workers(
 ) -> Iterator[RayExecutor]:
     """Start so many workers on the cluster at an address (``None``: on this machine), and end them in the end.
 
-    If it is ``chatty``, what a worker prints comes out here, as it is.
+    Those that have no room yet, or are slow to load, join later. If it is ``chatty``, what a worker prints comes out
+    here, as it is.
     Raises MissingExtraError without Ray, UsageError without a cluster, and whatever a worker finds wrong.
     """
     # Nothing is reported to anybody; this is read when Ray is imported.
@@ -157,52 +211,52 @@ def open_workers(
         raise UsageError(f"--ray-address {address}: no cluster answers: {str(error).splitlines()[0]}") from error
     started: list[Any] = []
     try:
-        resources = ray.cluster_resources()
-        count, needs = worker_resources(resources.get("CPU", 1), resources.get("GPU", 0), workers)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        count, needs = worker_resources([(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes], workers)
         if spec.threads is None and "num_gpus" not in needs:
             spec = replace(spec, threads=max(1, int(needs["num_cpus"])))
         kind = ray.remote(ShardWorker)
         options = kind.options(max_restarts=-1, max_task_retries=_RETRIES, **needs)
         started += [options.remote(spec, output, str(Path.cwd())) for _ in range(count)]
-        facts = _facts_of_all(ray, [worker.facts.remote() for worker in started])
-        logger.info("%d workers on %d machines", count, len(ray.nodes()))
-        yield RayExecutor(ray, started, facts)
+        asked = {worker.facts.remote(): worker for worker in started}
+        ready = _ready(ray, list(asked))
+        facts = _told(ray, ready[0])
+        for other in ready[1:]:
+            _check_same(facts, _told(ray, other))
+        begins = f"; the run begins with {len(ready)}, and others join once they have room and are ready"
+        logger.info("%d workers on %d machines%s", count, len(nodes), begins if len(ready) < count else "")
+        joined = [asked.pop(told) for told in ready]
+        yield RayExecutor(ray, joined, facts, late=asked)
     finally:
         for worker in started:
             ray.kill(worker)
         ray.shutdown()
 
 
-def worker_resources(cpus: float, gpus: float, workers: int | None) -> tuple[int, dict[str, float]]:
-    """Return how many workers there are, and what each of them asks Ray for.
-
-    By default, one for each GPU, or for every two CPUs where there is none.
-    """
-    if gpus:
-        count = workers or max(1, int(gpus))
-        return count, {"num_cpus": max(1, cpus // count), "num_gpus": min(1, gpus / count)}
-    count = workers or max(1, int(cpus // _CPUS))
-    return count, {"num_cpus": max(1, cpus // count) if workers else min(_CPUS, max(1, cpus))}
+def _ready(ray: Any, asked: list[Any]) -> list[Any]:
+    """Wait for all workers, or with patience at an end, for at least one; return which of them are ready."""
+    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE)
+    while not ready:
+        logger.info("waiting until the cluster has room for one of %d workers", len(asked))
+        ready, _ = ray.wait(asked, num_returns=1, timeout=_PATIENCE)
+    found: list[Any] = ready
+    return found
 
 
-def _facts_of_all(ray: Any, asked: list[Any]) -> Mapping[str, object]:
-    """Wait until all workers are ready, and return their facts, which must be the same."""
-    waiting = asked
-    while waiting:
-        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_PATIENCE)
-        if waiting:
-            logger.info("waiting for %d of %d workers, until the cluster has room for them", len(waiting), len(asked))
+def _told(ray: Any, asked: Any) -> Mapping[str, object]:
+    """Return the facts of a worker that is ready; raise what it found wrong."""
     try:
-        told = ray.get(asked)
+        told: Mapping[str, object] | _Elsewhere = ray.get(asked)
     except ray.exceptions.RayActorError as error:
         raise WorkerError(f"a worker could not be started: {str(error).strip().splitlines()[-1]}") from error
-    for one in told:
-        if isinstance(one, _Elsewhere):
-            raise one.error
-        if one != told[0]:
-            raise WorkerError(_different(json.dumps(told[0], sort_keys=True), json.dumps(one, sort_keys=True)))
-    facts: Mapping[str, object] = told[0]
-    return facts
+    if isinstance(told, _Elsewhere):
+        raise told.error
+    return told
+
+
+def _check_same(facts: Mapping[str, object], others: Mapping[str, object]) -> None:
+    if others != facts:
+        raise WorkerError(_different(json.dumps(facts, sort_keys=True), json.dumps(others, sort_keys=True)))
 
 
 def _enter(directory: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import logging
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +19,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RECORDS, RELATIONS, RELATIONS_YAML, held_shard, jsonl, new_run
-from zsre.relations.errors import MissingExtraError, ModelError, UsageError, WorkerError
+from zsre.relations.errors import DataError, MissingExtraError, ModelError, UsageError, WorkerError
 from zsre.runner import cli, ray_executor
 from zsre.runner.corpus import CutSettings, Shard, cut
 from zsre.runner.counts import Counts
 from zsre.runner.inputs import find_segments
 from zsre.runner.job_spec import JobSpec
 from zsre.runner.kept import KeptDirectory
-from zsre.runner.ray_executor import RayExecutor, ShardWorker, open_workers, worker_resources
+from zsre.runner.ray_executor import RayExecutor, ShardWorker, open_workers
 from zsre.runner.records import RecordSettings
 
 CORPUS = jsonl([{**RECORDS[n % 2], "id": n} for n in range(40)]) + b"{\n"
@@ -43,24 +47,6 @@ def _run(output: str, model: Path, *flags: str) -> int:
 
 def _table(directory: str) -> pa.Table:
     return pa.concat_tables(pq.read_table(part) for part in sorted(Path(directory).glob("part-*.parquet")))
-
-
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "workers", "expected"),
-    [
-        (16, 0, None, (8, {"num_cpus": 2})),
-        (1, 0, None, (1, {"num_cpus": 1})),
-        (16, 0, 4, (4, {"num_cpus": 4})),
-        (2, 0, 2, (2, {"num_cpus": 1})),
-        (64, 8, None, (8, {"num_cpus": 8, "num_gpus": 1})),
-        (64, 8, 16, (16, {"num_cpus": 4, "num_gpus": 0.5})),
-        (64, 8, 4, (4, {"num_cpus": 16, "num_gpus": 1})),
-    ],
-)
-def test_workers_share_what_the_cluster_has(
-    cpus: float, gpus: float, workers: int | None, expected: tuple[int, Mapping[str, float]]
-) -> None:
-    assert worker_resources(cpus, gpus, workers) == expected
 
 
 def test_without_ray_the_install_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +116,173 @@ def test_what_a_worker_finds_wrong_is_told(model: str | None, directory: str, ki
         assert isinstance(answer.error, kind) and told in str(answer.error)
 
 
+class LostError(Exception):
+    """Stands for Ray's RayActorError."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a call comes to, and when."""
+
+    due: float
+    answer: object
+
+
+@dataclass
+class FakeRay:
+    """As much of Ray as a run needs; waiting for an outcome moves its clock on."""
+
+    workers: Sequence[FakeWorker] = ()
+    now: float = 0.0
+    needs: dict[str, float] = field(default_factory=dict)
+    ended: list[FakeWorker] = field(default_factory=list)
+    exceptions: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(RayActorError=LostError))
+
+    def init(self, **settings: object) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [
+            {"Alive": True, "Resources": {"CPU": 3.0, "memory": 1.0}},
+            {"Alive": False, "Resources": {"CPU": 100.0, "GPU": 8.0}},
+            {"Alive": True, "Resources": {"CPU": 3.0}},
+        ]
+
+    def remote(self, kind: type) -> SimpleNamespace:
+        coming = iter(self.workers)
+
+        def options(max_restarts: int, max_task_retries: int, **needs: float) -> SimpleNamespace:
+            self.needs = needs
+            return SimpleNamespace(remote=lambda *given: next(coming))
+
+        return SimpleNamespace(options=options)
+
+    def kill(self, worker: FakeWorker) -> None:
+        self.ended.append(worker)
+
+    def wait(
+        self, awaited: Sequence[Outcome], num_returns: int = 1, timeout: float = math.inf
+    ) -> tuple[list[Outcome], list[Outcome]]:
+        enough = sorted(outcome.due for outcome in awaited)[num_returns - 1]
+        self.now = max(self.now, min(enough, self.now + timeout))
+        assert self.now < 100_000, "waits forever"
+        ready = [outcome for outcome in awaited if outcome.due <= self.now][:num_returns]
+        return ready, [outcome for outcome in awaited if outcome not in ready]
+
+    def get(self, outcome: Outcome) -> object:
+        assert outcome.due <= self.now
+        if isinstance(outcome.answer, Exception):
+            raise outcome.answer
+        return outcome.answer
+
+
+class FakeWorker:
+    """Takes a second for a shard, or what ``unlike`` says by its number, and is ready at a time of its own."""
+
+    def __init__(
+        self, ray: FakeRay, unlike: Mapping[int, Outcome] | None = None, ready: float = 0, facts: object = None
+    ) -> None:
+        self.given: list[int] = []
+
+        def process(shard: Shard, made_by: str, vectors: KeptDirectory | None) -> Outcome:
+            assert ray.now >= ready
+            self.given.append(shard.index)
+            default = Outcome(ray.now + 1, Counts(shards=1, lines=shard.place.lines))
+            return (unlike or {}).get(shard.index, default)
+
+        self.process = SimpleNamespace(remote=process)
+        self.facts = SimpleNamespace(remote=lambda: Outcome(ready, facts or {"device": "CPU"}))
+
+
+def _error(told: str) -> object:
+    return ray_executor._Elsewhere(DataError(told))
+
+
+NEVER = Outcome(math.inf, None)
+
+
+@pytest.mark.parametrize(
+    ("unlike", "told", "done"),
+    [
+        ({}, "breaks off", [0, 1, 2, 3, 4]),
+        ({3: Outcome(0, _error("line 25"))}, "line 25", [0, 1, 2]),
+        ({3: Outcome(0, _error("line 25")), 4: NEVER}, "line 25", [0, 1, 2]),
+        ({3: Outcome(0, _error("line 25")), 1: Outcome(9, _error("line 9")), 2: NEVER}, "line 9", [0]),
+        ({0: Outcome(9, _error("line 1"))}, "line 1", [1, 2, 3, 4]),
+        # The worker that had part 3 had part 1, too, and may have been lost at either.
+        (
+            {3: Outcome(0, LostError()), 1: Outcome(0.5, LostError())},
+            "part 1 (corpus.jsonl, from line 9) or part 3",
+            [0],
+        ),
+    ],
+    ids=["the input", "a line", "a line, not waiting for what follows", "two lines", "the first", "a worker"],
+)
+def test_what_came_before_an_error_is_written_down(
+    unlike: Mapping[int, Outcome], told: str, done: Sequence[int]
+) -> None:
+    def shards() -> Iterator[Shard]:
+        yield from list(cut(find_segments(["corpus.jsonl"]), CutSettings(shard_lines=8)))[:5]
+        raise DataError("corpus.jsonl: breaks off")
+
+    ray, run = FakeRay(), new_run(Path("out"))
+    executor = RayExecutor(ray, [FakeWorker(ray, unlike) for _ in range(2 if "part" in told else 8)], {})
+    with pytest.raises((DataError, WorkerError)) as raised:
+        executor.extract(shards(), run, lambda size, documents: None, None)
+    assert told in str(raised.value)
+    assert sorted(run.done) == done
+
+
+def _extracted(monkeypatch: pytest.MonkeyPatch, ray: FakeRay, *workers: FakeWorker) -> list[int]:
+    """Return which parts are done with three workers, who are let go in the end."""
+    ray.workers = workers
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    run = new_run(Path("out"))
+    shards = cut(find_segments(["corpus.jsonl"]), CutSettings(shard_lines=3))
+    try:
+        with open_workers(_spec(), "out", "auto", 3) as executor:
+            executor.extract(shards, run, lambda size, documents: None, None)
+    finally:
+        assert ray.ended == list(workers)
+        assert ray.needs == {"num_cpus": 1.5}, "so that two have room on one machine, and one on the other"
+    return sorted(run.done)
+
+
+@pytest.mark.parametrize("late", [62.0, math.inf])
+def test_a_run_begins_with_the_workers_that_are_ready_and_others_join(
+    late: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ray = FakeRay()
+    waiting = FakeWorker(ray, ready=late)
+    with caplog.at_level(logging.INFO):
+        assert _extracted(monkeypatch, ray, FakeWorker(ray), waiting, FakeWorker(ray)) == list(range(14))
+    assert [record.getMessage() for record in caplog.records] == [
+        "3 workers on 2 machines; the run begins with 2, and others join once they have room and are ready"
+    ]
+    assert bool(waiting.given) == (late < math.inf)
+
+
+def test_a_run_waits_for_its_first_worker(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    ray = FakeRay()
+    with caplog.at_level(logging.INFO):
+        _extracted(monkeypatch, ray, *(FakeWorker(ray, ready=ready) for ready in (math.inf, 150.0, math.inf)))
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:-1] == ["waiting until the cluster has room for one of 3 workers"] * 2
+
+
+@pytest.mark.parametrize("ready", [0.0, 61.0])
+def test_a_worker_that_is_set_up_differently_is_an_error_whenever_it_is_ready(
+    ready: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = FakeRay()
+    others = FakeWorker(ray), FakeWorker(ray, ready=62.0)
+    with pytest.raises(WorkerError, match='device: "CUDA", elsewhere "CPU"'):
+        _extracted(monkeypatch, ray, *others, FakeWorker(ray, ready=ready, facts={"device": "CUDA"}))
+
+
 class Losing(ShardWorker):
     """Dies the first time that it is the third shard, as if killed."""
 
@@ -183,6 +336,22 @@ def test_a_cluster_writes_what_one_process_writes_also_if_a_worker_is_lost(
     monkeypatch.setattr(ray_executor, "ShardWorker", ShardWorker)
     assert _run("dead", tiny_model) == 0, "one process goes on with what a cluster began"
     assert _table("dead").equals(expected)
+
+
+@pytest.mark.slow
+def test_more_workers_than_cpus_keep_what_came_before_a_file_that_breaks_off(
+    tiny_model: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    filler = [{"text": os.urandom(40).hex()} for _ in range(200)]
+    (place / "corpus.jsonl").write_bytes(gzip.compress(CORPUS[:-2] + jsonl(filler))[:-2000])
+    assert _run("local", tiny_model) == 2
+    error = capsys.readouterr().err
+    assert "corpus.jsonl: cannot be read beyond line" in error
+    assert _run("cluster", tiny_model, "--engine", "ray", "--ray-workers", str(2 * (os.cpu_count() or 1))) == 2
+    assert error in capsys.readouterr().err
+    assert _table("cluster").equals(_table("local"))
+    assert _counts("cluster") == _counts("local")
 
 
 def _counts(directory: str) -> object:
