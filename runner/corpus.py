@@ -17,6 +17,7 @@ from zsre.runner.inputs import Kind, Segment
 from zsre.runner.lines import MAX_LINE_BYTES, LineStream, RawLine
 from zsre.runner.parquet_input import row_runs
 from zsre.runner.reading import open_lines
+from zsre.runner.storage import readable
 
 #: A shard ends early once its lines hold this much, so that what is held of it stays bounded.
 SHARD_BYTES: Final = 16 * 2**20
@@ -163,7 +164,7 @@ class _Cutter:
     def _check_unmoved(self, done: Place, number: int, first_line: int) -> None:
         if (done.segment, done.first_line) != (number, first_line):
             raise DataError(
-                f"{self._segments[number].name}: part {self._index} of the run so far begins at line "
+                f"{readable(self._segments[number].name)}: part {self._index} of the run so far begins at line "
                 f"{done.first_line:,} of input {done.segment + 1}, and would now at line {first_line:,} of input "
                 f"{number + 1}; start anew with --overwrite"
             )

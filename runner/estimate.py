@@ -6,14 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+from zsre.relations.errors import NothingExtractedError
 from zsre.runner.corpus import Place, Shard
 from zsre.runner.counts import Counts
+from zsre.runner.ending import EMPTY
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Job
 from zsre.runner.lines import LineStream, RawLine
@@ -44,7 +46,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """Lines at some place of the input, which are ``size`` bytes of it."""
+    """Lines at some place of the input, which are ``size`` bytes of it; a file that is empty has none."""
 
     segment: Segment
     lines: tuple[RawLine, ...]
@@ -52,9 +54,15 @@ class _Probe:
 
 
 def sample(plan: Plan, job: Job) -> Sample:
-    """Run some records from all over the input, which is no stream, through the whole pipeline, and time that."""
-    probes = list(_probes(plan, job.records.fields))
-    read = max(1, sum(probe.size for probe in probes))
+    """Run some records from all over the input, which is no stream, through the whole pipeline, and time that.
+
+    Raises NothingExtractedError for an input without lines.
+    """
+    looked_at = list(_probes(plan, job.records.fields))
+    probes = [probe for probe in looked_at if probe.lines]
+    if not probes:
+        raise NothingExtractedError(f"{plan.corpus}: {EMPTY}")
+    read = max(1, sum(probe.size for probe in looked_at))
     counts, tables = Counts(), []
     started = time.monotonic()
     with closing(process_shards(map(_shard, range(len(probes)), probes), job)) as results:
@@ -87,45 +95,50 @@ def estimate_lines(taken: Sample, plan: Plan) -> Iterator[str]:
 
 
 def _probes(plan: Plan, fields: tuple[str, ...]) -> Iterator[_Probe]:
-    """Yield lines from places that are evenly spread over the bytes of all inputs."""
+    """Yield lines from places that are evenly spread over the bytes of all inputs.
+
+    From each, reading goes on up to the next, through one file after the other, until there are lines enough.
+    """
     ends = np.cumsum([segment.size or 0 for segment in plan.segments])
-    total = int(ends[-1])
+    spots = [int(ends[-1]) * spot // SPOTS for spot in range(SPOTS + 1)]
     compressed: set[int] = set()
-    for spot in range(SPOTS):
-        position, beyond = (total * each // SPOTS for each in (spot, spot + 1))
-        number = int(np.searchsorted(ends, position, side="right"))
-        if number == len(plan.segments):
-            continue
-        segment = plan.segments[number]
-        assert segment.size is not None
-        before = int(ends[number]) - segment.size
-        within = range(position - before, min(beyond - before, segment.size))
-        if segment.kind in (Kind.PLAIN, Kind.PARQUET):
-            probe = _probe(segment, within, plan.cut.max_line_bytes, fields)
-        elif number not in compressed:
-            compressed.add(number)
-            probe = _compressed_probe(segment, plan.cut.max_line_bytes)
-        else:
-            continue
-        if probe.lines:
+    for position, beyond in pairwise(spots):
+        wanted = SPOT_LINES
+        for number in range(int(np.searchsorted(ends, position, side="right")), len(ends)):
+            segment, end = plan.segments[number], int(ends[number])
+            assert segment.size is not None
+            start = end - segment.size
+            if start >= beyond or wanted <= 0:
+                break
+            if not segment.size or number in compressed:
+                continue
+            if segment.kind in (Kind.PLAIN, Kind.PARQUET):
+                within = range(max(position - start, 0), min(beyond - start, segment.size))
+                probe = _probe(segment, within, wanted, plan.cut.max_line_bytes, fields)
+            else:
+                compressed.add(number)
+                # It is entered at its beginning alone, also for the places that lie further on in it.
+                later = sum(beyond <= spot < end for spot in spots[:-1])
+                probe = _compressed_probe(segment, wanted + later * SPOT_LINES, plan.cut.max_line_bytes)
+            wanted -= len(probe.lines)
             yield probe
 
 
-def _probe(segment: Segment, within: range, max_line_bytes: int, fields: tuple[str, ...]) -> _Probe:
+def _probe(segment: Segment, within: range, most: int, max_line_bytes: int, fields: tuple[str, ...]) -> _Probe:
     """Read lines that begin within those bytes, so that no line is read for two places."""
     assert segment.size is not None
     if segment.kind == Kind.PARQUET:
         rows = row_count(segment.name)
         first, beyond = (-(-rows * place // segment.size) for place in (within.start, within.stop))
-        some = min(SPOT_LINES, beyond - first)
+        some = min(most, beyond - first)
         lines = tuple(read_rows(segment.name, first + 1, some, max_line_bytes, fields)) if some else ()
-        return _Probe(segment, lines, segment.size * len(lines) / max(rows, 1))
+        return _Probe(segment, lines, segment.size * len(lines) / rows if rows else len(within))
     with closing(open_lines(segment, max_line_bytes)) as opened:
         lines_of = opened.lines
         if within.start:
             lines_of.seek(within.start - 1, 1)
             lines_of.skip(1)
-        lines = tuple(islice(_beginning_before(within.stop, lines_of), SPOT_LINES))
+        lines = tuple(islice(_beginning_before(within.stop, lines_of), most))
         return _Probe(segment, lines, sum(line.size for line in lines))
 
 
@@ -134,15 +147,15 @@ def _beginning_before(end: int, lines: LineStream) -> Iterator[RawLine]:
         yield line
 
 
-def _compressed_probe(segment: Segment, max_line_bytes: int) -> _Probe:
+def _compressed_probe(segment: Segment, most: int, max_line_bytes: int) -> _Probe:
     """Read lines from the beginning, and look how much of the file some thousands of them take."""
     assert segment.size is not None
     with closing(open_lines(segment, max_line_bytes)) as opened:
         lines_of = opened.lines
-        lines = tuple(islice(lines_of, SPOT_LINES * SPOTS))
+        lines = tuple(islice(lines_of, most))
         lines_of.skip(_COMPRESSED_LINES)
         passed = min(opened.raw_position(), segment.size)
-        return _Probe(segment, lines, passed * len(lines) / max(1, lines_of.number - 1))
+        return _Probe(segment, lines, passed * len(lines) / (lines_of.number - 1) if lines else passed)
 
 
 def _shard(index: int, probe: _Probe) -> Shard:

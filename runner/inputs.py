@@ -21,8 +21,8 @@ from pyarrow import fs
 
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
-from zsre.runner.patterns import WILDCARDS, found_by, store_pattern
-from zsre.runner.storage import file_system, is_storable, is_uri, open_input
+from zsre.runner.patterns import WILDCARDS, found_by, names_like
+from zsre.runner.storage import file_system, is_storable, is_uri, open_input, readable, uri_below
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +57,9 @@ _SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 class Segment:
     """A stretch of an input: all of a file, or what was added at its end since an earlier run.
 
-    It goes from ``start`` to ``size``, in bytes, and begins with the line ``first_line``. ``digest`` tells the file
-    from others, and from itself after a change; it is empty for a stream. ``id_prefix`` stands before the number of a
-    line where that serves as an id.
+    ``name`` opens it, and people are told the `readable` one. It goes from ``start`` to ``size``, in bytes, and begins
+    with the line ``first_line``. ``digest`` tells the file from others, and from itself after a change; it is empty for
+    a stream. ``id_prefix`` stands before the number of a line where that serves as an id.
     """
 
     name: str
@@ -69,6 +69,15 @@ class Segment:
     start: int = 0
     first_line: int = 1
     id_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that is read: the name that opens it, that as it was given, and the one within a folder that was given."""
+
+    name: str
+    given: str
+    within: str | None = None
 
 
 def find_segments(given: Sequence[str], outputs: Sequence[str] = ()) -> tuple[Segment, ...]:
@@ -81,17 +90,12 @@ def find_segments(given: Sequence[str], outputs: Sequence[str] = ()) -> tuple[Se
         if len(given) > 1:
             raise UsageError("-: standard input cannot be read together with other inputs; give it alone")
         return (Segment(STANDARD_INPUT_NAME, Kind.STREAM, None, ""),)
-    one_file = len(given) == 1
-    found: list[tuple[str, str]] = []
-    for name in given:
-        names, root = _expanded(name, outputs)
-        if root is not None and len(given) == 1:
-            found.extend((own, os.path.relpath(own, root) if not is_uri(own) else own[len(root) :]) for own in names)
-        else:
-            found.extend((own, own) for own in names)
-        one_file = one_file and names == [name]
-    _check_once([name for name, _ in found])
-    return tuple(_segment(name, "" if one_file else f"{Path(label).as_posix()}:") for name, label in found)
+    found = [file for name in given for file in _expanded(name, outputs)]
+    _check_once([file.name for file in found])
+    if [file.given for file in found] == list(given) and len(given) == 1:
+        return (_segment(found[0].name, ""),)
+    labels = [file.within if file.within is not None and len(given) == 1 else file.given for file in found]
+    return tuple(_segment(file.name, f"{Path(label).as_posix()}:") for file, label in zip(found, labels, strict=True))
 
 
 def kind_of(head: bytes) -> Kind:
@@ -118,8 +122,9 @@ def ends_line(name: str, size: int) -> bool:
 
 
 def _segment(name: str, id_prefix: str) -> Segment:
+    shown = readable(name)
     if not is_storable(name):
-        raise DataError(f"{name}: its name is not UTF-8, so that nothing could be written down of it; rename it")
+        raise DataError(f"{shown}: its name is not UTF-8, so that nothing could be written down of it; rename it")
     try:
         size = _size(name)
         if size is None:
@@ -127,7 +132,7 @@ def _segment(name: str, id_prefix: str) -> Segment:
         with open_input(name) as file:
             return Segment(name, kind_of(file.read(4)), size, _digest(file, size), id_prefix=id_prefix)
     except OSError as error:
-        raise DataError(f"{name}: {error.strerror or error}; check its name and permissions") from error
+        raise DataError(f"{shown}: {error.strerror or error}; check its name and permissions") from error
 
 
 def _size(name: str) -> int | None:
@@ -135,6 +140,8 @@ def _size(name: str) -> int | None:
     if is_uri(name):
         system, path = file_system(name)
         (info,) = system.get_file_info([path])
+        if info.size is None:
+            raise DataError(f"{readable(name)}: the store tells no size of it; check its name and permissions")
         return int(info.size)
     found = Path(name).stat()
     return found.st_size if stat.S_ISREG(found.st_mode) else None
@@ -148,8 +155,8 @@ def _digest(file: BinaryIO, size: int) -> str:
     return told.hexdigest()[:32]
 
 
-def _expanded(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None]:
-    """Return the files that one input stands for, and, of a folder, its name."""
+def _expanded(given: str, outputs: Sequence[str]) -> list[_File]:
+    """Return the files that one input stands for."""
     if is_uri(given):
         return _expanded_uri(given, outputs)
     path = Path(given)
@@ -160,14 +167,15 @@ def _expanded(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None
             outputs = _below(os.path.dirname(given[: wild.start()]) or ".", outputs)  # noqa: PTH120 - of half a name
             with _looking():
                 files = [str(own) for own in found_by(given) if _is_file(own) and not _is_within(str(own), outputs)]
-            return _matched(given, _by_one_name(files)), None
+            return [_File(own, own) for own in _matched(given, _by_one_name(files))]
         raise DataError(f"{given}: {error.strerror}; {_GIVE}") from error
     if not stat.S_ISDIR(mode):
-        return [given], None
+        return [_File(given, given)]
     outputs = _below(given, outputs)
     with _looking():
         names = [own.relative_to(path).as_posix() for own in _files_below(path) if not _is_within(str(own), outputs)]
-    return _by_one_name([str(path / name) for name in _wanted(given, names)]), given
+    found = _by_one_name([str(path / name) for name in _wanted(given, names)])
+    return [_File(own, own, os.path.relpath(own, given)) for own in found]
 
 
 @contextmanager
@@ -218,35 +226,40 @@ def _below(folder: str, outputs: Sequence[str]) -> list[str]:
 def _is_within(name: str, folders: Sequence[str]) -> bool:
     """Tell whether a file lies in one of some folders, or below it."""
     if is_uri(name):
-        return any(is_uri(own) and name.startswith(f"{own.partition('?')[0].rstrip('/')}/") for own in folders)
+        addresses = [readable(own.partition("?")[0].rstrip("/")) for own in folders if is_uri(own)]
+        return readable(name).startswith(tuple(f"{own}/" for own in addresses))
     return any(
         not is_uri(own) and Path(os.path.realpath(own)) in Path(os.path.realpath(name)).parents for own in folders
     )
 
 
-def _expanded_uri(given: str, outputs: Sequence[str]) -> tuple[list[str], str | None]:
+def _expanded_uri(given: str, outputs: Sequence[str]) -> list[_File]:
     address, mark, options = given.partition("?")
     wild = WILDCARDS.search(address)
     root = address[: wild.start()].rpartition("/")[0] if wild else address.rstrip("/")
+    folder = f"{root}{mark}{options}"
     try:
-        system, path = file_system(f"{root}{mark}{options}")
+        system, path = file_system(folder)
         (info,) = system.get_file_info([path])
         if info.type == fs.FileType.File and not wild:
-            return [given], None
+            return [_File(given, given)]
         selected = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     except OSError as error:
         raise DataError(f"{given}: {error}; {_GIVE}") from error
     names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
+    pattern = readable(address)[len(readable(root)) + 1 :]
+    if wild and pattern in names:
+        return [_File(uri_below(folder, pattern), given)]
     outputs = _below(root, outputs)
-    names = [name for name in names if not _is_within(f"{root}/{name}", outputs)]
+    names = [name for name in names if not _is_within(uri_below(folder, name), outputs)]
     if wild:
-        pattern = store_pattern(address[len(root) + 1 :])
-        chosen = _matched(given, sorted(name for name in names if pattern.fullmatch(name)))
+        chosen = _matched(given, sorted(names_like(pattern, names)))
     elif not names:
         raise DataError(f"{given}: No such file or folder; {_GIVE}")
     else:
         chosen = _wanted(given, names)
-    return [f"{root}/{name}{mark}{options}" for name in chosen], None if wild else f"{root}/"
+    uris = [uri_below(folder, name) for name in chosen]
+    return [_File(uri, readable(uri), None if wild else name) for uri, name in zip(uris, chosen, strict=True)]
 
 
 def _matched(given: str, names: list[str]) -> list[str]:

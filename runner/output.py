@@ -114,8 +114,8 @@ class OutputDirectory:
 
         def write(file: BinaryIO) -> None:
             for index in self.recorded():
-                for reject in self.read_record(index).rejects:
-                    write_all(file, (json.dumps(reject, ensure_ascii=False) + "\n").encode())
+                lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in self.read_record(index).rejects)
+                write_all(file, "".join(lines).encode())
 
         self._write(REJECTS_FILE, write)
 

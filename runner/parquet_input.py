@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from zsre.relations.errors import DataError
 from zsre.runner.lines import LINE_HEAD_BYTES, RawLine
-from zsre.runner.storage import open_input
+from zsre.runner.storage import open_input, readable
 
 #: Rows that are decoded together.
 _BATCH_ROWS: Final = 256
@@ -29,7 +29,8 @@ def check_columns(name: str, text_field: str) -> None:
     with _opened(name) as file:
         columns = file.schema_arrow.names
     if text_field not in columns:
-        raise DataError(f"{name}: has no column '{text_field}' (columns: {', '.join(columns[:8])}); see --text-field")
+        some = ", ".join(columns[:8])
+        raise DataError(f"{readable(name)}: has no column '{text_field}' (columns: {some}); see --text-field")
 
 
 def row_count(name: str) -> int:
@@ -81,7 +82,7 @@ def read_rows(name: str, first_line: int, count: int, max_line_bytes: int, colum
             skipped = max(0, skipped - len(batch))
             if number == first_line + count:
                 return
-    raise DataError(f"{name}: the file changed while it was being read; start again with a still copy")
+    raise DataError(f"{readable(name)}: the file changed while it was being read; start again with a still copy")
 
 
 def _groups(file: pq.ParquetFile, first: int, count: int) -> tuple[int, list[int]]:
@@ -174,4 +175,4 @@ def _opened(name: str) -> Iterator[pq.ParquetFile]:
         with open_input(name) as stream, pq.ParquetFile(stream) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{name}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+        raise DataError(f"{readable(name)}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import filter as matching
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,35 @@ WILDCARDS: Final = re.compile(r"[*?\[]")
 _ANY_FOLDERS: Final = "**"
 
 
-def store_pattern(given: str) -> re.Pattern[str]:
-    """Return what a pattern of names in a store means, where ``*`` stays within a folder and ``**`` doesn't."""
-    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|.", given)
-    meant = (parts.get(token) or (token if len(token) > 1 else re.escape(token)) for token in tokens)
-    return re.compile("".join(meant))
+def names_like(given: str, names: Iterable[str]) -> Iterator[str]:
+    """Yield those names of a store's files that a pattern means, which is what it means to `found_by`."""
+    parts = given.split("/")
+    if parts[-1] == _ANY_FOLDERS:
+        parts.append("*")
+    return (name for name in names if _is_like(name.split("/"), parts))
+
+
+def _is_like(folders_and_file: Sequence[str], parts: Sequence[str]) -> bool:
+    # How much of the name the parts so far may have used up: a ``**`` leaves a choice.
+    used = {0}
+    for part in parts:
+        if part == _ANY_FOLDERS:
+            for end, own in enumerate(folders_and_file):
+                if end in used and _is_shown(own, part):
+                    used.add(end + 1)
+        else:
+            ends = (end for end in used if end < len(folders_and_file))
+            used = {end + 1 for end in ends if _is_meant(folders_and_file[end], part)}
+    return len(folders_and_file) in used
+
+
+def _is_meant(name: str, part: str) -> bool:
+    return _is_shown(name, part) and fnmatchcase(name, part)
+
+
+def _is_shown(name: str, part: str) -> bool:
+    """Tell whether a part of a pattern may stand for a name: one that begins with a dot must be asked for."""
+    return part.startswith(".") or not name.startswith(".")
 
 
 def found_by(given: str) -> Iterator[Path]:
@@ -43,7 +67,7 @@ def _found(place: Path, parts: tuple[str, ...]) -> Iterator[Path]:
             yield from _found(folder, rest or ("*",))
         return
     if WILDCARDS.search(part):
-        shown = [own.name for own in place.iterdir() if part.startswith(".") or not own.name.startswith(".")]
+        shown = [own.name for own in place.iterdir() if _is_shown(own.name, part)]
         names = sorted(matching(shown, part))
     else:
         names = [part]

@@ -32,7 +32,7 @@ from zsre.runner.ray_resources import worker_resources
 from zsre.runner.reading import ShardReader
 from zsre.runner.recording import Run
 from zsre.runner.stages import Advance, process_shard
-from zsre.runner.storage import open_folder
+from zsre.runner.storage import open_folder, readable
 
 logger = logging.getLogger(__name__)
 
@@ -272,7 +272,7 @@ def _enter(directory: str) -> None:
 
 def _lost(shards: Iterable[Shard]) -> str:
     ordered = sorted(shards, key=lambda shard: shard.index)
-    parts = [f"part {own.index} ({own.file}, from line {own.place.first_line:,})" for own in ordered]
+    parts = [f"part {own.index} ({readable(own.file)}, from line {own.place.first_line:,})" for own in ordered]
     return (
         f"{' or '.join(parts)}: the worker was lost {_RETRIES + 1} times, perhaps for want of memory; "
         "with fewer --ray-workers, the same command goes on"

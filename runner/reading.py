@@ -17,7 +17,7 @@ from zsre.relations.errors import DataError
 from zsre.runner.inputs import STANDARD_INPUT_NAME, Kind, Segment, kind_of
 from zsre.runner.lines import LineStream, RawLine
 from zsre.runner.parquet_input import read_rows
-from zsre.runner.storage import open_input
+from zsre.runner.storage import open_input, readable
 
 if TYPE_CHECKING:
     from zsre.runner.corpus import Shard
@@ -47,7 +47,7 @@ class OpenLines:
 
 def open_lines(segment: Segment, max_line_bytes: int) -> OpenLines:
     """Open an input, where its segment begins; raise DataError if that can't be done."""
-    opened = ExitStack()
+    opened, shown = ExitStack(), readable(segment.name)
     try:
         stream = sys.stdin.buffer if segment.name == STANDARD_INPUT_NAME else open_input(segment.name)
         if segment.name != STANDARD_INPUT_NAME:
@@ -58,16 +58,16 @@ def open_lines(segment: Segment, max_line_bytes: int) -> OpenLines:
             peek = getattr(stream, "peek", None)
             kind = Kind.PLAIN if peek is None else kind_of(peek(4)[:4])
         if kind == Kind.PARQUET:
-            raise DataError(f"{segment.name}: Parquet cannot be read as a stream; give it as a file")
+            raise DataError(f"{shown}: Parquet cannot be read as a stream; give it as a file")
         if segment.start:
             stream.seek(segment.start)
         if kind != Kind.PLAIN:
             stream = opened.enter_context(_decompressed(stream, kind))
     except OSError as error:
         opened.close()
-        raise DataError(f"{segment.name}: {error.strerror or error}; check its name and permissions") from error
+        raise DataError(f"{shown}: {error.strerror or error}; check its name and permissions") from error
     end = segment.size if segment.kind == Kind.PLAIN else None
-    lines = LineStream(stream, segment.name, max_line_bytes, segment.first_line, segment.start, end)
+    lines = LineStream(stream, shown, max_line_bytes, segment.first_line, segment.start, end)
     return OpenLines(lines, raw, opened)
 
 
@@ -100,7 +100,9 @@ class ShardReader:
         place, lines = shard.place, self._at(shard)
         yield from islice(lines, place.lines)
         if lines.position != place.end or lines.number != place.first_line + place.lines:
-            raise DataError(f"{shard.file}: the file changed while it was being read; start again with a still copy")
+            raise DataError(
+                f"{readable(shard.file)}: the file changed while it was being read; start again with a still copy"
+            )
 
     def _at(self, shard: Shard) -> LineStream:
         """Return the lines of the shard's file, where the shard begins."""

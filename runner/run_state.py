@@ -13,7 +13,7 @@ from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
-from zsre.runner.storage import LocalFolder, open_input
+from zsre.runner.storage import LocalFolder, open_input, readable
 
 #: What ``run.json`` says that may differ when a run goes on.
 _PASSING: Final = frozenset(
@@ -122,21 +122,21 @@ def reconciled(name: str, earlier: EarlierRun, given: Sequence[Segment], append:
     before: dict[str, Segment] = {segment.name: segment for segment in earlier.segments}
     now = {segment.name: segment for segment in given}
     missing = [own for own in before if own not in now]
-    changes = [f"input: {own} is not given any more" for own in missing]
+    changes = [f"input: {readable(own)} is not given any more" for own in missing]
     added: list[Segment] = []
     for own, segment in now.items():
-        old = before.get(own)
+        old, shown = before.get(own), readable(own)
         if old is None or segment.size != old.size:
             grown = segment if old is None else _growth(old, segment)
             if grown is not None and append:
                 added.append(grown)
             elif grown is not None:
                 what = "is new" if old is None else f"had {old.size:,} bytes and now has {segment.size:,}"
-                changes.append(f"input: {own} {what}" + ("" if missing else " (--append takes that in)"))
+                changes.append(f"input: {shown} {what}" + ("" if missing else " (--append takes that in)"))
             else:
-                changes.append(f"input: {own} is no longer what it was")
+                changes.append(f"input: {shown} is no longer what it was")
         elif segment.digest != old.digest or segment.kind != old.kind:
-            changes.append(f"input: {own} is no longer what it was")
+            changes.append(f"input: {shown} is no longer what it was")
     if not append and not changes and list(before) != list(now):
         changes.append("input: the order of the files")
     if missing and len(now) > len(before) - len(missing):
@@ -173,7 +173,7 @@ def _growth(old: Segment, new: Segment) -> Segment | None:
         return None
     if not ends_line(new.name, old.size):
         raise DataError(
-            f"{new.name}: its last line had no end when it was read, so what was added may continue it; "
+            f"{readable(new.name)}: its last line had no end when it was read, so what was added may continue it; "
             "start anew with --overwrite"
         )
     first_line = old.first_line + _line_ends(new.name, old.start, old.size)

@@ -35,6 +35,7 @@ from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
 from zsre.runner.scorer import Encoding
 from zsre.runner.shard_triples import ShardResult, TripleTable, decided
+from zsre.runner.storage import readable
 
 #: Windows that a stage may be ahead of the next one, ends of shards among them.
 _AHEAD: Final = 2
@@ -279,10 +280,10 @@ class _Gathered:
 def _records(shard: Shard, job: Job, reader: ShardReader, reading: _Reading) -> list[Record]:
     """Read the records of a shard; note its rejects and blank lines."""
     records: list[Record] = []
-    counts = reading.counts
+    counts, file = reading.counts, readable(shard.file)
     for line in reader.lines(shard):
         counts.lines += 1
-        match parse_line(line, shard.file, job.records, shard.id_prefix):
+        match parse_line(line, file, job.records, shard.id_prefix):
             case Record() as record:
                 records.append(record)
                 continue

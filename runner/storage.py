@@ -7,10 +7,11 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -21,6 +22,10 @@ from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
 #: A scheme of one letter would be a drive of Windows.
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _FILE: Final = "file://"
+#: Stores whose names stand in a URI as they are, as fsspec looks for no escapes there.
+_UNESCAPED: Final = ("fsspec+", "hf://")
+#: What needs no escape in the path of a URI, besides letters and digits (RFC 3986, ``pchar``).
+_UNRESERVED: Final = "/-._~!$&'()*+,;=:@"
 _BUFFER_BYTES: Final = 2**20
 
 
@@ -51,6 +56,21 @@ def is_storable(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def uri_below(folder: str, name: str) -> str:
+    """Return the URI of what lies below a store's folder, by the name that the store has for it."""
+    address, mark, options = folder.partition("?")
+    own = name if address.startswith(_UNESCAPED) else quote(name, safe=_UNRESERVED)
+    return f"{address.rstrip('/')}/{own}{mark}{options}"
+
+
+def readable(name: str) -> str:
+    """Return a name as a person reads it: that of a store without the escapes of a URI, any other as it is."""
+    if not is_uri(name) or name.startswith(_UNESCAPED):
+        return name
+    address, mark, options = name.partition("?")
+    return f"{unquote(address)}{mark}{options}"
 
 
 @lru_cache(maxsize=1024)
@@ -181,7 +201,11 @@ class LocalFolder(Folder):
 
 
 class RemoteFolder(Folder):
-    """A folder of a store. What is written there appears when it is complete, or is removed again."""
+    """A folder of a store. What is written there appears when it is complete, or is removed again.
+
+    Where the store is out of reach by then, half of a file may stay. So a file is known to be whole only by one that
+    was written after it: a part by its record, ``rejects.jsonl`` by the status in ``run.json``.
+    """
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
@@ -190,8 +214,7 @@ class RemoteFolder(Folder):
 
     def within(self, name: str) -> str:
         """Return the URI of a file."""
-        address, mark, options = self.name.partition("?")
-        return f"{address.rstrip('/')}/{name}{mark}{options}"
+        return uri_below(self.name, name)
 
     def exists(self) -> bool:
         """Tell whether anything has that name."""
@@ -212,18 +235,17 @@ class RemoteFolder(Folder):
         return {info.base_name: info.size for info in found if info.type == fs.FileType.File}
 
     def write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file, or remove what came of it."""
-        # Arrow has no way to give up on a file: one that isn't finished is put in its place as it is.
-        whole = io.BytesIO()
-        write(whole)
+        """Write a file, as it comes, or remove what came of it."""
         path = f"{self._path}/{name}"
         if "/" in name:
             self._system.create_dir(path.rpartition("/")[0], recursive=True)
         try:
             with self._system.open_output_stream(path) as stream:
-                stream.write(whole.getbuffer())
+                write(cast(BinaryIO, stream))
         except BaseException:
-            self.remove(name)
+            # Arrow has no way to give up on a file: one that isn't finished is put in its place as it is.
+            with suppress(OSError):
+                self.remove(name)
             raise
 
     def open(self, name: str) -> BinaryIO:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
-from zsre.runner import cli, estimate, job_spec
+from zsre.runner import cli, estimate, job_spec, text_command
 from zsre.runner.lock import FolderLock
 
 #: Every record has two sentences and one triple.
@@ -38,9 +38,10 @@ def _estimate(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
     assert sorted(Path().rglob("*")) == before, "nothing is written"
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert last == "nothing was written"
-    assert " documents, read in " in first
+    sampled = re.search(r": estimated from ([\d,]+) documents, read in ", first)
+    assert sampled
     found = (re.fullmatch(r"  (\S.*?)  +(\S.*)", line) for line in lines)
-    return {match[1]: match[2] for match in found if match}
+    return {"sampled": sampled[1], **{match[1]: match[2] for match in found if match}}
 
 
 def _number(text: str) -> int:
@@ -80,6 +81,57 @@ def test_lines_of_all_places_count(place: Path, capsys: pytest.CaptureFixture[st
     told = _estimate(capsys, "corpus.jsonl")
     assert _number(told["documents"]) == pytest.approx(1000, rel=0.1)
     assert _number(told["rejected"]) == pytest.approx(1000, rel=0.1)
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "parquet"])
+def test_a_folder_of_one_document_a_file_is_looked_at_all_over(
+    form: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The longer a document, the more sentences it has, so none tells of the others."""
+    (place / "in").mkdir()
+    count = 300
+    for number in range(count):
+        record = {"text": " ".join([TEXT] * (1 + number * 7 % 40))}
+        path = place / f"in/{number:03}.jsonl"
+        if form == "parquet":
+            pq.write_table(pa.Table.from_pylist([record]), path, compression="none")
+        else:
+            path.write_bytes(gzip.compress(jsonl([record])) if form == "gzip" else jsonl([record]))
+    told = _estimate(capsys, "in")
+    assert 200 <= _number(told["sampled"]) <= 260
+    assert _number(told["documents"]) == pytest.approx(count, rel=0.1)
+    assert _number(told["sentences"]) == pytest.approx(sum(2 * (1 + n * 7 % 40) for n in range(count)), rel=0.1)
+
+
+def test_files_without_a_line_are_passed_over(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "in").mkdir()
+    (place / "in/a.jsonl.gz").write_bytes(gzip.compress(b""))
+    (place / "in/b.jsonl").write_bytes(jsonl(_records(1)))
+    assert _number(_estimate(capsys, "in")["documents"]) == 1
+    for number in range(20):
+        (place / f"in/a{number}.jsonl").touch()
+        (place / f"in/a{number}.jsonl.gz").write_bytes(gzip.compress(b""))
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), place / f"in/a{number}.parquet")
+    assert _number(_estimate(capsys, "in")["documents"]) == pytest.approx(1, abs=1)
+
+
+def test_an_input_that_has_lost_its_lines_is_empty(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(text_command, "_first_shards", lambda plan, anew: None)
+    (place / "corpus.jsonl.gz").write_bytes(gzip.compress(b""))
+    assert cli.main(["corpus.jsonl.gz", "--relations", "relations.yaml", "--dry-run"]) == 3
+    assert "corpus.jsonl.gz: holds no records, so there is nothing to extract from" in capsys.readouterr().err
+
+
+def test_a_compressed_file_behind_lines_enough_for_a_place_is_looked_at(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "a.jsonl").write_bytes(jsonl(_records(40)))
+    (place / "b.jsonl.gz").write_bytes(gzip.compress(b"".join(b"%d\n" % (n * n) for n in range(30_000))))
+    told = _estimate(capsys, "a.jsonl", "b.jsonl.gz")
+    assert _number(told["sampled"]) == estimate.SPOT_LINES
+    assert _number(told["rejected"]) > 1000
 
 
 def test_a_limit_limits_the_estimate(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

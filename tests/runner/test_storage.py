@@ -5,21 +5,35 @@ from __future__ import annotations
 import errno
 import gzip
 import json
+import os
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
-from zsre.relations.errors import UsageError
-from zsre.runner import cli, job_spec
+from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl, make_job
+from tests.runner.test_output import PLACE, REJECT, TABLE
+from zsre.relations.errors import DataError, OutputError, UsageError
+from zsre.runner import cli, inputs, job_spec
+from zsre.runner.corpus import CutSettings, cut
+from zsre.runner.counts import Counts
 from zsre.runner.inputs import Kind, find_segments
+from zsre.runner.output import OutputDirectory
+from zsre.runner.reading import open_lines
+from zsre.runner.recording import recorded
+from zsre.runner.run_state import Wish
+from zsre.runner.shard_triples import ShardResult
+from zsre.runner.stages import process_shard
 from zsre.runner.storage import LocalFolder, RemoteFolder, file_system, is_uri, open_folder, open_input, without_scheme
 
 pytest.importorskip("fsspec")
+on_posix = pytest.mark.skipif(os.name == "nt", reason="file names there hold neither question marks nor asterisks")
 RECORDS = [{"text": "Ann married Bob."}, {"text": "Acme was founded by Dee."}] * 4
 
 
@@ -80,10 +94,107 @@ def test_inputs_of_a_store_are_found_like_those_of_the_disk(store: str) -> None:
         (f"{store}/in/a.jsonl", Kind.PLAIN, "a.jsonl:"),
         (f"{store}/in/deep/b.jsonl.gz", Kind.GZIP, "deep/b.jsonl.gz:"),
     ]
-    for pattern, names in {"in/*.jsonl": ["in/.c.jsonl", "in/a.jsonl"], "in/**/*.gz": ["in/deep/b.jsonl.gz"]}.items():
+    for pattern, names in {"in/*.jsonl": ["in/a.jsonl"], "in/**/*.gz": ["in/deep/b.jsonl.gz"]}.items():
         assert [own.name for own in find_segments([f"{store}/{pattern}"])] == [f"{store}/{name}" for name in names]
     (one,) = find_segments([f"{store}/in/a.jsonl"])
     assert (one.kind, one.size, one.id_prefix) == (Kind.PLAIN, len(jsonl(RECORDS)), "")
+
+
+@on_posix
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("*.jsonl", "[!t]*.jsonl", "[^a]*", "[9-0]*", "[!9-0]*.jsonl", "[]a]*", "[t-]*", "[a", "[!t]*/[!x]*.jsonl"),
+        *("**", "**/*.jsonl", "**/**/x*", "*/**/x*", "d*/**", "**/[d]*/**/x*", "[a-e]**", "*[a-e]/*"),
+        *(".*", "*/.*", "[.]*", "**/.h*/*", "[d]*/more/x.jsonl"),
+    ],
+)
+def test_a_pattern_means_in_a_store_what_it_means_on_the_disk(pattern: str, tmp_path: Path) -> None:
+    names = ("a.jsonl", "t.jsonl", "!.jsonl", "^.jsonl", "-.jsonl", "].jsonl", "9.jsonl", ".h.jsonl", "[a")
+    deeper = ("t/y.jsonl", "d/x.jsonl", "d/t.jsonl", "d/more/x.jsonl", "d/more/dd/x.jsonl", "d/.hid/x.jsonl", ".hid/x")
+    for name in (*names, *deeper):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(jsonl(RECORDS))
+
+    def found(root: str) -> list[str]:
+        try:
+            return [own.name.removeprefix(f"{root}/") for own in find_segments([f"{root}/{pattern}"])]
+        except DataError as error:
+            assert "no file has a name like that" in str(error)
+            return []
+
+    here = [name.as_posix() for name in map(Path, found(str(tmp_path)))]
+    assert [unquote(name) for name in found(f"file://{tmp_path.as_posix()}")] == here
+
+
+ODD_NAMES = ["my file.jsonl", "a%20b.jsonl", "a#b.jsonl", "why?.jsonl", "odd[1].jsonl", "été.jsonl", "k=v+1,2.jsonl"]
+
+
+def _odd(place: str, path: Path) -> str:
+    for number, name in enumerate(ODD_NAMES):
+        content = jsonl(RECORDS[: number + 1])
+        if is_uri(place):
+            _put(f"{place}/in/{name}", content)
+        else:
+            (path / "in").mkdir(exist_ok=True)
+            (path / "in" / name).write_bytes(content)
+    return place if is_uri(place) else f"file://{path.as_posix()}"
+
+
+@on_posix
+@pytest.mark.parametrize("of", ["memory", "file"])
+def test_names_that_mean_something_in_a_uri_are_read(of: str, store: str, tmp_path: Path) -> None:
+    root = _odd(store if of == "memory" else "", tmp_path)
+    sizes = {name: len(jsonl(RECORDS[: number + 1])) for number, name in enumerate(ODD_NAMES)}
+    for given, prefix in {"in": "", "in/*": f"{Path(root).as_posix()}/in/"}.items():
+        segments = find_segments([f"{root}/{given}"])
+        assert {own.id_prefix: own.size for own in segments} == {
+            f"{prefix}{name}:": size for name, size in sizes.items()
+        }
+        for own in segments:
+            with open_input(own.name) as file:
+                assert len(file.read()) == own.size
+            (again,) = find_segments([own.name])
+            assert (again.name, again.size, again.id_prefix) == (own.name, own.size, ""), "its name may be given"
+    (again,) = find_segments([f"{root}/in/odd[1].jsonl"])
+    assert (again.size, again.id_prefix) == (sizes["odd[1].jsonl"], ""), "a file of that very name comes first"
+
+
+@on_posix
+def test_escapes_of_a_uri_hold_in_patterns_and_outputs(tmp_path: Path) -> None:
+    for name in ("a b/c d 1.jsonl", "a b/c d 2.jsonl", "a b/my out/x.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(jsonl(RECORDS))
+    root = f"file://{tmp_path.as_posix()}/a%20b"
+    assert len(find_segments([f"{root}/c%20d*"])) == len(find_segments([f"{root}/c%20d%20[!1].*"])) + 1 == 2
+    for output in (f"{root}/my%20out", f"{root}/my%20out/?"):
+        assert [own.id_prefix for own in find_segments([root], [output])] == ["c d 1.jsonl:", "c d 2.jsonl:"]
+
+
+@on_posix
+def test_messages_and_rejects_give_a_name_as_the_store_does(tmp_path: Path) -> None:
+    (tmp_path / "my 5%.jsonl").write_bytes(b"{\n")
+    (tmp_path / "my 6%.jsonl.gz").write_bytes(gzip.compress(jsonl(RECORDS))[:-9])
+    root = f"file://{tmp_path.as_posix()}"
+    bad, broken = find_segments([root])
+    (shard,) = cut([bad], CutSettings())
+    (reject,) = process_shard(shard, make_job()).rejects
+    assert reject.file == f"{root}/my 5%.jsonl"
+    with closing(open_lines(broken, 1000)) as opened, pytest.raises(DataError) as raised:
+        list(opened.lines)
+    assert str(raised.value).startswith(f"{root}/my 6%.jsonl.gz: cannot be read beyond line ")
+
+
+def test_a_file_of_which_the_store_tells_no_size_is_told(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _put(f"{store}/a.jsonl", jsonl(RECORDS))
+
+    class Vague:
+        def get_file_info(self, paths: list[str]) -> list[fs.FileInfo]:
+            return [fs.FileInfo(path, fs.FileType.File) for path in paths]
+
+    monkeypatch.setattr(inputs, "file_system", lambda uri: (Vague(), uri))
+    with pytest.raises(DataError, match=r"a\.jsonl: the store tells no size of it; check its name and permissions"):
+        find_segments([f"{store}/a.jsonl"])
 
 
 @pytest.mark.parametrize("kind", [LocalFolder, RemoteFolder])
@@ -107,38 +218,104 @@ def test_a_folder_is_one_wherever_it_lies(kind: type, store: str, tmp_path: Path
         folder.read("a")
 
 
-def test_what_could_not_be_written_whole_is_not_there(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Breaking:
+    """A store that stops taking anything in the middle of some files."""
+
+    def __init__(self, system: fs.FileSystem, breaks: str, removes: bool = True) -> None:
+        self.system, self.breaks, self.removes = system, breaks, removes
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.system, name)
+
+    def open_output_stream(self, path: str) -> object:
+        stream = self.system.open_output_stream(path)
+        return _Broken(stream) if path.endswith(self.breaks) else stream
+
+    def delete_file(self, path: str) -> None:
+        if not self.removes:
+            raise OSError(errno.EIO, "out of reach")
+        self.system.delete_file(path)
+
+
+class _Broken:
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> _Broken:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stream.close()
+
+    def write(self, content: bytes) -> int:
+        self.stream.write(bytes(content)[:2])
+        raise OSError(errno.EIO, "connection lost")
+
+
+@pytest.mark.parametrize("removes", [True, False])
+def test_what_could_not_be_written_whole_is_not_there(removes: bool, store: str) -> None:
     folder = RemoteFolder(f"{store}/out")
     folder.make()
-
-    class Broken:
-        def __init__(self, stream):  # type: ignore[no-untyped-def]
-            self.stream = stream
-
-        def __enter__(self) -> Broken:
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            self.stream.close()
-
-        def write(self, content: bytes) -> None:
-            self.stream.write(bytes(content)[:2])
-            raise OSError(errno.EIO, "connection lost")
-
-    class Breaking:
-        def __init__(self, system):  # type: ignore[no-untyped-def]
-            self.system = system
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self.system, name)
-
-        def open_output_stream(self, path: str) -> Broken:
-            return Broken(self.system.open_output_stream(path))
-
-    folder._system = Breaking(folder._system)
+    folder._system = _Breaking(folder._system, "a", removes)
     with pytest.raises(OSError, match="connection lost"):
         folder.write("a", lambda file: file.write(b"whole"))
+    assert folder.files() == ({} if removes else {"a": 2})
+
+
+def test_what_is_written_to_a_store_is_not_held(store: str) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    folder.make()
+    opened: list[BinaryIO] = []
+    system, opening = folder._system, folder._system.open_output_stream
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            return getattr(system, name)
+
+        def open_output_stream(self, path: str) -> BinaryIO:
+            opened.append(opening(path))
+            return opened[-1]
+
+    def write(file: BinaryIO) -> None:
+        for count in range(1, 4):
+            file.write(b"block")
+            assert [stream.tell() for stream in opened] == [5 * count]
+
+    folder._system = Watched()
+    folder.write("a", write)
+    assert folder.read("a") == b"block" * 3
+
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise ValueError("no record of a shard")
+
+    with pytest.raises(ValueError, match="no record"):
+        folder.write("a", fail)
     assert folder.files() == {}
+
+
+@pytest.mark.parametrize("breaks", ["rejects.jsonl", "none"])
+def test_half_of_the_rejects_lies_beside_no_run_that_is_over(breaks: str, store: str) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    folder.make()
+    folder._system = _Breaking(folder._system, breaks, removes=False)
+
+    def run() -> None:
+        with recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as begun:
+            for index in range(2):
+                begun.commit(ShardResult(index, TABLE, (REJECT, REJECT), Counts(shards=1)), PLACE)
+
+    if breaks == "none":
+        run()
+    else:
+        with pytest.raises(OutputError, match=r"rejects\.jsonl: cannot be written: connection lost"):
+            run()
+    status = json.loads(folder.read("run.json"))["status"]
+    lines = folder.read("rejects.jsonl").splitlines()
+    if breaks == "none":
+        assert (status, [json.loads(line)["line"] for line in lines]) == ("finished", [3] * 4)
+    else:
+        assert (status, lines) == ("running", [b'{"'])
 
 
 def test_a_run_reads_from_a_store_writes_to_one_and_goes_on(
