@@ -33,6 +33,7 @@ from zsre.runner.kept_tables import (
     window_tables,
 )
 from zsre.runner.lock import LOCK_FILE, FolderLock
+from zsre.runner.shared_texts import open_writer, plain_type
 
 MARKER: Final = "vectors.json"
 KEPT_VERSION: Final = 1
@@ -184,11 +185,11 @@ class KeptShard:
                 # No dictionary of vectors: it would be built to be thrown away. Nor are halves compressed: it would
                 # make them an eighth smaller, and reading take half as long again. Whole numbers are, as Parquet has
                 # none of less than 32 bits.
-                texts = [field.name for field in schema if pa.types.is_string(field.type)]
+                texts = [field.name for field in schema if pa.types.is_string(plain_type(field.type))]
                 others = {name: "zstd" for name in schema.names if name != "vector"}
                 compression = others if facts.precision == "float16" else "zstd"
                 temporary = make_private(temporary_path(path))
-                self._writers.append(pq.ParquetWriter(temporary, schema, compression=compression, use_dictionary=texts))
+                self._writers.append(open_writer(temporary, schema, compression, use_dictionary=texts))
 
     def add(self, batch: Batch) -> None:
         """Keep a window: one row group in each file."""

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from zsre.relations.errors import DataError
 from zsre.runner.counts import Counts
 from zsre.runner.kept import COUNTS_KEY, KeptFacts, mentions_path, pairs_path
-from zsre.runner.kept_tables import REPEATING, KeptWindow, has_columns, mentions_schema, pairs_schema
+from zsre.runner.kept_tables import REPEATING, KeptWindow, has_columns, kept_columns, mentions_schema, pairs_schema
 
 
 class StoredShard:
@@ -64,7 +64,8 @@ def open_shard(path: Path, facts: KeptFacts, index: int) -> StoredShard:
     """Return a shard, having read what its files say of themselves alone; raise DataError for a damaged one."""
     own = pairs_path(path, index)
     try:
-        mentions = _StoredFile(mentions_path(path, index), pq.read_metadata(mentions_path(path, index)), REPEATING)
+        texts = (*REPEATING, *kept_columns(facts.keep))
+        mentions = _StoredFile(mentions_path(path, index), pq.read_metadata(mentions_path(path, index)), texts)
         pairs = _StoredFile(own, pq.read_metadata(own))
         counts = Counts.from_dict(json.loads(pairs.metadata.metadata[COUNTS_KEY.encode()]))
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, RecursionError) as error:

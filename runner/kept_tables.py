@@ -15,6 +15,7 @@ from zsre.relations.vectors import PairVectors
 from zsre.runner.batch import Batch, NamedEnd, PairInText
 from zsre.runner.decide import PairTypes
 from zsre.runner.half_precision import all_finite
+from zsre.runner.shared_texts import SHARED, SharedTexts, plain_type, texts_of
 
 PRECISIONS: Final = ("float16", "int8")
 _SENTENCE: Final = (
@@ -37,9 +38,14 @@ _INT8_LIMIT: Final = 127
 
 
 def mentions_schema(dimension: int, precision: str, keep: Sequence[str]) -> pa.Schema:
-    """Return the columns of mentions; fields passed through are called ``kept_`` and their name."""
-    kept = [pa.field(_KEPT_PREFIX + name, pa.string()) for name in keep]
+    """Return the columns of mentions as they are held; the last before the vectors are the `kept_columns`."""
+    kept = [pa.field(name, SHARED) for name in kept_columns(keep)]
     return pa.schema([*_SENTENCE, *_MENTION, *kept, *_vector_fields(dimension, precision)])
+
+
+def kept_columns(keep: Sequence[str]) -> tuple[str, ...]:
+    """Return what fields passed through are called: ``kept_`` and their name."""
+    return tuple(_KEPT_PREFIX + name for name in keep)
 
 
 def pairs_schema(dimension: int, precision: str) -> pa.Schema:
@@ -49,12 +55,8 @@ def pairs_schema(dimension: int, precision: str) -> pa.Schema:
 
 def has_columns(found: pa.Schema, wanted: pa.Schema) -> bool:
     """Tell whether a file has these columns, though texts that repeat may come as dictionaries."""
-
-    def plain(kind: pa.DataType) -> pa.DataType:
-        return kind.value_type if pa.types.is_dictionary(kind) else kind
-
     return found.names == wanted.names and all(
-        plain(one.type) == other.type and one.nullable == other.nullable
+        plain_type(one.type) == plain_type(other.type) and one.nullable == other.nullable
         for one, other in zip(found, wanted, strict=True)
     )
 
@@ -81,7 +83,8 @@ def window_tables(batch: Batch, schemas: tuple[pa.Schema, pa.Schema], mentions: 
         for column, value in zip(columns, (*own, named.type, named.start, named.end), strict=True):
             column.append(value)
         kept.append(record.kept)
-    texts = [*columns, *([values[index] for values in kept] for index in range(_kept_count(schemas[0])))]
+    fields = range(_kept_count(schemas[0]))
+    texts = [*columns, *(SharedTexts(values[index] for values in kept).column() for index in fields)]
     ends = [pa.array(vectors.pairs[:, end] + mentions) for end in (0, 1)]
     return WindowTables(
         _table([*texts, *_vector_columns(vectors.mentions, schemas[0])], schemas[0]),
@@ -151,12 +154,18 @@ class KeptWindow:
         doc_id, first, last, text = (
             self._value(name, head) for name in ("doc_id", "sent_start", "sent_end", "sentence")
         )
-        kept = tuple(self._value(name, head) for name in self._mentions.column_names if name.startswith(_KEPT_PREFIX))
+        kept = tuple(texts[head] for texts in self._kept)
         ends = (NamedEnd(*(self._value(name, own) for name in ("type", "start", "end"))) for own in (head, tail))
         return PairInText(doc_id, kept, first, last, text, *ends)
 
     def _value(self, column: str, mention: int) -> Any:
         return self._mentions.column(column)[mention].as_py()
+
+    @cached_property
+    def _kept(self) -> list[list[str | None]]:
+        """Return the fields passed through, each for all mentions."""
+        columns = zip(self._mentions.column_names, self._mentions.columns, strict=True)
+        return [texts_of(column) for name, column in columns if name.startswith(_KEPT_PREFIX)]
 
     @cached_property
     def _type_codes(self) -> tuple[list[str | None], NDArray[np.int64]]:

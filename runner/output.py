@@ -26,6 +26,7 @@ from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.shard_triples import ShardResult
+from zsre.runner.shared_texts import open_writer
 from zsre.runner.storage import Folder, LocalFolder
 
 RUN_FILE, REJECTS_FILE, RECORDS = "run.json", "rejects.jsonl", "shards"
@@ -215,9 +216,10 @@ def record_name(index: int) -> str:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Return a part as it stands in its file."""
+    """Return a part as it stands in its file, texts that rows share being there once."""
     whole = io.BytesIO()
-    pq.write_table(table, whole, compression="zstd")
+    with open_writer(whole, table.schema, "zstd") as writer:
+        writer.write_table(table.unify_dictionaries())
     return whole.getvalue()
 
 

@@ -12,12 +12,13 @@ from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions
 from zsre.runner.job import Decider
 from zsre.runner.records import Reject
-from zsre.runner.triples import Triple, triple_id, triples_batch
+from zsre.runner.shared_texts import SharedTexts
+from zsre.runner.triples import Triple, triple_id, triples_batch, triples_table
 
 
 @dataclass(frozen=True, slots=True)
 class ShardResult:
-    """What a shard came to."""
+    """What a shard came to; ``table`` is a `triples_table`."""
 
     index: int
     table: pa.Table
@@ -27,9 +28,10 @@ class ShardResult:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What is to be written of some pairs: rows, the `triple_id` of each, and what was counted."""
+    """What is to be written of some pairs: rows, their fields passed through, each `triple_id`, and counts."""
 
     rows: pa.RecordBatch
+    kept: tuple[tuple[str | None, ...], ...]
     facts: frozenset[str]
     counts: Counts
 
@@ -40,7 +42,8 @@ def decided(pairs: EncodedPairs, job: Decider) -> Decided:
     count_scored(pairs, job, counts)
     decisions = decide_batch(pairs, job, job.rules)
     triples = [_triple(pairs.in_text(pair), job, decisions, row) for row, pair in enumerate(decisions.pair.tolist())]
-    return Decided(triples_batch(triples, job.schema), frozenset(triple.triple_id for triple in triples), counts)
+    kept = tuple(triple.kept for triple in triples)
+    return Decided(triples_batch(triples), kept, frozenset(triple.triple_id for triple in triples), counts)
 
 
 class TripleTable:
@@ -51,19 +54,23 @@ class TripleTable:
         self._counts = Counts()
         self._facts: set[str] = set()
         self._rows: list[pa.RecordBatch] = []
+        self._kept = [SharedTexts() for _ in job.keep]
 
     def add(self, decided: Decided) -> None:
         """Add what was decided on next."""
         self._counts.add(decided.counts)
         self._facts.update(decided.facts)
         self._rows.append(decided.rows)
+        for number, texts in enumerate(self._kept):
+            texts.extend(kept[number] for kept in decided.kept)
 
     def result(self, index: int, rejects: tuple[Reject, ...], counts: Counts) -> ShardResult:
         """Return the triples in the order in which they came, their numbers added to what was counted before."""
         counts.add(self._counts)
         counts.triples += sum(len(rows) for rows in self._rows)
         counts.facts += len(self._facts)
-        return ShardResult(index, pa.Table.from_batches(self._rows, schema=self._job.schema), rejects, counts)
+        kept = [texts.column() for texts in self._kept]
+        return ShardResult(index, triples_table(self._rows, kept, self._job.schema), rejects, counts)
 
 
 def _triple(pair: PairInText, job: Decider, decisions: Decisions, row: int) -> Triple:

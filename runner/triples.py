@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from zsre.relations.errors import UsageError
 from zsre.relations.relation import RelationSet
+from zsre.runner.shared_texts import SHARED
 
 SCHEMA_VERSION: Final = 1
 METADATA_KEY: Final = b"zsre"
@@ -41,6 +42,7 @@ FIELDS: Final = (
     pa.field("margin", pa.float64()),
 )
 COLUMNS: Final = tuple(column.name for column in FIELDS)
+ROWS: Final = pa.schema(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,18 @@ def triples_schema(keep: Sequence[str], facts: Mapping[str, object]) -> pa.Schem
     return pa.schema([*FIELDS, *(pa.field(name, pa.string()) for name in keep)], metadata=metadata)
 
 
-def triples_batch(triples: Sequence[Triple], schema: pa.Schema) -> pa.RecordBatch:
-    """Turn rows into columns."""
+def triples_batch(triples: Sequence[Triple], schema: pa.Schema = ROWS) -> pa.RecordBatch:
+    """Turn rows into columns, without the fields passed through."""
     columns = [[getattr(triple, name) for triple in triples] for name in COLUMNS]
-    columns += [[triple.kept[index] for triple in triples] for index in range(len(schema) - len(COLUMNS))]
     arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
     return pa.record_batch(arrays, schema=schema)
+
+
+def triples_table(rows: Sequence[pa.RecordBatch], kept: Sequence[pa.DictionaryArray], schema: pa.Schema) -> pa.Table:
+    """Put rows together with their fields passed through, which are held as `SHARED` where the schema has strings."""
+    fields = [*FIELDS, *(field.with_type(SHARED) for field in list(schema)[len(FIELDS) :])]
+    columns = [*pa.Table.from_batches(rows, schema=ROWS).columns, *kept]
+    return pa.table(columns, schema=pa.schema(fields, metadata=schema.metadata))
 
 
 def triple_id(doc_id: str, relation_id: str, head: str, tail: str, symmetric: bool) -> str:

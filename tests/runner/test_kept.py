@@ -126,6 +126,15 @@ def test_what_is_kept_can_be_read_by_anything_that_reads_parquet() -> None:
     assert (facts["fingerprint"], facts["corpus"], facts["shards"]) == ("f" * 32, "corpus.jsonl", 1)
 
 
+def test_fields_passed_through_are_read_however_they_were_written() -> None:
+    _keep("--keep", "url")
+    path = mentions_path(Path("vectors"), 0)
+    pq.write_table(pq.read_table(path), path, use_dictionary=False)
+    assert _run("vectors", "relations.yaml", "kept") == 0
+    assert len(set(_table("first")["url"].to_pylist())) > 3
+    assert _table("kept").equals(_table("first"))
+
+
 def test_eight_bits_lose_little() -> None:
     _keep("--save-precision", "int8")
     assert _run("vectors", "relations.yaml", "kept") == 0

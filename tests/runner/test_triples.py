@@ -7,6 +7,7 @@ import pytest
 
 from zsre.relations.errors import UsageError
 from zsre.relations.relation import Argument, Relation, RelationSet
+from zsre.runner.shared_texts import SharedTexts
 from zsre.runner.triples import (
     COLUMNS,
     METADATA_KEY,
@@ -16,6 +17,7 @@ from zsre.runner.triples import (
     triple_id,
     triples_batch,
     triples_schema,
+    triples_table,
 )
 
 
@@ -52,11 +54,12 @@ def test_columns_and_fields_are_the_same_in_name_and_order() -> None:
 
 def test_rows_come_back_as_they_were_with_kept_fields_and_facts() -> None:
     schema = triples_schema(("url",), {"schema": 1})
-    batch = triples_batch([a_triple(kept=("http://example.org",)), a_triple(kept=(None,), margin=0.1)], schema)
-    first, second = batch.to_pylist()
+    kept = SharedTexts(["http://example.org", None]).column()
+    table = triples_table([triples_batch([a_triple()]), triples_batch([a_triple(margin=0.1)])], [kept], schema)
+    first, second = table.to_pylist()
     assert first == {**{name: getattr(a_triple(), name) for name in COLUMNS}, "url": "http://example.org"}
     assert (second["url"], second["margin"]) == (None, 0.1)
-    assert json.loads(batch.schema.metadata[METADATA_KEY]) == {"schema": 1}
+    assert json.loads(table.schema.metadata[METADATA_KEY]) == {"schema": 1}
 
 
 def test_a_kept_field_may_not_be_called_like_a_column() -> None:
