@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,20 @@ from experiments.zero_shot.measure import calibrated, decide, figures
 from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
 from experiments.zero_shot.page import render
 from experiments.zero_shot.rules import RULES
-from experiments.zero_shot.sets import REDOCRED_DEV, REDOCRED_TEST, TextSet, knowledgenet, redocred
+from experiments.zero_shot.sets import (
+    REDOCRED_DEV,
+    REDOCRED_TEST,
+    TextSet,
+    knowledgenet,
+    redocred,
+    trained_keys,
+    without_shared,
+)
 from zsre.relations.errors import ZsreError
 from zsre.runner.entities import load_annotator
 from zsre.runner.scorer import Scorer, load_scorer
+from zsre.trainer.checkpoint import read_run_config
+from zsre.trainer.data import read_sources
 from zsre.trainer.folds import FOLDS
 
 PROGRAM: Final = "experiments.zero_shot"
@@ -96,16 +106,18 @@ def by_rules(name: str, run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
     """Yield the figures of each rule on each variant of a set."""
     known_set = KNOWN_SET()
     known = candidates_of(known_set, scorers, run)
+    stored = load_scorer(run, "auto", None).contract.calibration
     for make in MEASURED[name]:
-        text_set = make()
+        text_set = without_shared(make(), trained_on(run))
         measured = candidates_of(text_set, scorers, run)
         relations = max(len(text_set.relations), len(known_set.relations))
-        yield {"set": text_set.name, "calibration": calibrated(known, measured)}
+        yield {"set": text_set.name, "calibration": calibrated(known, measured, stored)}
         for rule, fit in RULES.items():
             yield {
                 "set": text_set.name,
                 "relations": len(text_set.relations),
                 "left_out": text_set.left_out,
+                "shared": text_set.shared,
                 "rule": rule,
                 **figures(decide(known, measured, fit, relations)),
             }
@@ -118,13 +130,21 @@ def contrast(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
 
 def semeval(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
     """Yield the figures of SemEval, by the threshold of the run's calibration."""
-    yield {"set": "semeval", **measure_semeval(scorers, load_scorer(run, "auto", None).contract.calibration)}
+    stored = load_scorer(run, "auto", None).contract.calibration
+    yield {"set": "semeval", **measure_semeval(scorers, stored, trained_on(run))}
 
 
 def unstated(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
     """Yield the figures of relations that nobody states: those of the run itself, which has seen none of them."""
     with closing(load_annotator()) as annotator:
         yield {"set": "unstated", **measure_unstated(load_scorer(run, "auto", None), annotator)}
+
+
+@cache
+def trained_on(run: Path) -> frozenset[bytes]:
+    """Return the keys of all texts that the models of a run may have been trained on."""
+    sources = read_sources(read_run_config(run).data)
+    return trained_keys(text for _, source in sources for text in source)
 
 
 def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Candidates:

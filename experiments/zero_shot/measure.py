@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.zero_shot.candidates import Candidates
 from experiments.zero_shot.rules import Fit
+from zsre.relations.contract import Calibration
 from zsre.relations.logistic import fit_logistic, sigmoid
 from zsre.relations.metrics import Scores
-from zsre.runner.triple_metrics import Counted, Curve, Judged, curve, reliability
+from zsre.runner.triple_metrics import Counted, Curve, Judged, Reliability, curve, reliability
 from zsre.runner.triple_report import LIKELY
 
 CURVE_POINTS: Final = 60
@@ -64,21 +66,31 @@ def decide(known: Candidates, measured: Candidates, fit: Fit, relations: int) ->
     return Decided(replace(measured.judged, score=shifted), relations)
 
 
-def calibrated(known: Candidates, measured: Candidates) -> dict[str, Any]:
-    """Return how far scores are from the share that is right, each fold's calibration fitted on all other folds."""
+def calibrated(known: Candidates, measured: Candidates, stored: Calibration) -> dict[str, Any]:
+    """Return how far scores are from the share that is right, each fold's calibration fitted on all other folds.
+
+    And how far those are that the calibration in the model gives, ``stored``.
+    """
     scores = np.empty(len(measured.judged.score))
     for fold in np.unique(measured.fold).tolist():
         others, own = known.of_folds(partial(np.not_equal, fold)), measured.fold == fold
         slope, intercept = fit_logistic(others.judged.similarity, others.judged.right)
         scores[own] = sigmoid(slope * measured.judged.similarity[own] + intercept)
-    likely = scores >= LIKELY
-    found = {"all": reliability(scores, measured.judged.right)}
-    if likely.any():
-        found["likely"] = reliability(scores[likely], measured.judged.right[likely])
+    found = _reliabilities(scores, measured.judged.right)
+    own = stored.probability(measured.judged.similarity.astype(np.float32))
+    found |= {f"stored_{name}": each for name, each in _reliabilities(own, measured.judged.right).items()}
     return {
         name: {"error": round(100 * each.error, 2), "candidates": int(each.count.sum()), "reliability": each.rows()}
         for name, each in found.items()
     }
+
+
+def _reliabilities(scores: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[str, Reliability]:
+    likely = scores >= LIKELY
+    found = {"all": reliability(scores, right)}
+    if likely.any():
+        found["likely"] = reliability(scores[likely], right[likely])
+    return found
 
 
 def figures(decided: Decided) -> dict[str, Any]:

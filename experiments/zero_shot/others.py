@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.zero_shot.candidates import assign_folds
-from experiments.zero_shot.sets import REDOCRED_TEST, described
+from experiments.zero_shot.sets import REDOCRED_TEST, described, shares_sentence
 from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import seen_overlap
 from zsre.relations.errors import DataError
@@ -31,6 +31,8 @@ from zsre.runner.triple_eval import labelled_documents
 from zsre.trainer.config import find_data
 
 HERE: Final = Path(__file__).parent
+#: Lower thresholds than the default at which silence is measured too.
+LOWER: Final = (0.2, 0.1)
 CONTRAST: Final = HERE.parents[1] / "contrast" / "test.jsonl"
 SEMEVAL_TEST: Final = "semeval2010t8/test.txt.gz"
 
@@ -90,13 +92,17 @@ def pair_similarities(
     return found
 
 
-def measure_semeval(scorers: Sequence[Scorer], calibration: Calibration) -> dict[str, Any]:
+def measure_semeval(
+    scorers: Sequence[Scorer], calibration: Calibration, trained: Collection[bytes] = ()
+) -> dict[str, Any]:
     """Classify SemEval's test sentences among nine relations, two directions each, and Other, as its scorer does.
 
     Each relation is scored by a model that has seen it under no name. Other is what no relation reaches the
-    calibration's threshold for; what the best threshold would give is beside it.
+    calibration's threshold for; what the best threshold would give is beside it. Sentences that are among those of the
+    ``trained`` keys are left out.
     """
-    sentences = list(read_labelled(find_data(SEMEVAL_TEST)))
+    given = list(read_labelled(find_data(SEMEVAL_TEST)))
+    sentences = [sentence for sentence in given if not shares_sentence(sentence.text, trained)]
     relations = read_relations(HERE / "semeval.yaml")
     assigned = assign_folds(relations, scorers)
     # (S, 2, R): the two nominals in the order of the text, and the other way round.
@@ -112,6 +118,7 @@ def measure_semeval(scorers: Sequence[Scorer], calibration: Calibration) -> dict
     curve = [official(score >= cut) for cut in np.unique(np.round(score, 2))]
     return {
         "sentences": len(sentences),
+        "shared": len(given) - len(sentences),
         "written": official(probability >= calibration.threshold),
         "best_threshold": max(curve, key=lambda figures: figures["f1"]),
         "without_other": official(np.ones(len(sentences), dtype=np.bool_)),
@@ -144,16 +151,20 @@ def semeval_figures(gold: NDArray[np.int64], given: NDArray[np.int64], relations
 
 
 def measure_unstated(scorer: Scorer, annotator: Annotator) -> dict[str, Any]:
-    """Return how many triples a model writes per 100 sentences for relations that none of the sentences states."""
+    """Return how many triples a model writes per 100 sentences for relations that none of the sentences states.
+
+    By the default threshold, and by lower ones.
+    """
     sentences = list(read_labelled(find_data(REDOCRED_TEST)))
     relations = read_relations(HERE / "unstated.yaml")
     if seen := seen_overlap(scorer.contract.seen_relations, relations.ids).same:
         raise DataError(f"the model has seen {', '.join(seen)}")
-    rules = make_rules(relations, scorer.contract, None, 3)
-    job = Job(RecordSettings(), annotator, scorer, relations, rules)
-    counts, written = Counts(), 0
+    default, *lower = (make_rules(relations, scorer.contract, threshold, 3) for threshold in (None, *LOWER))
+    job = Job(RecordSettings(), annotator, scorer, relations, default)
+    counts, written, more = Counts(), 0, np.zeros(len(LOWER), dtype=np.int64)
     for batch in encoded_batches(labelled_documents(annotator, sentences, "given"), job, counts):
-        written += len(decide_batch(batch, job, rules))
+        written += len(decide_batch(batch, job, default))
+        more += [len(decide_batch(batch, job, rules)) for rules in lower]
     return {
         "sentences": len(sentences),
         "relations": len(relations),
@@ -161,6 +172,10 @@ def measure_unstated(scorer: Scorer, annotator: Annotator) -> dict[str, Any]:
         "pairs_that_fit": round(100 * fitting_share(sentences, relations), 2),
         "triples": written,
         "triples_per_100_sentences": round(100 * written / len(sentences), 3),
+        "at_lower_thresholds": [
+            [threshold, round(100 * found / len(sentences), 3)]
+            for threshold, found in zip(LOWER, more.tolist(), strict=True)
+        ],
     }
 
 

@@ -14,7 +14,8 @@ FIGURES: Final = "figures"
 BASELINE: Final = next(iter(RULES))
 DPI: Final = 120
 COLUMNS: Final = (
-    "rule", "P", "R", "F1", "of reachable: R", "F1", "macro F1", "best F1", "R at P 70", "P at R 40", "F1 / first",
+    "rule", "P", "R", "F1", "of reachable: R", "F1", "macro P", "R", "F1", "best F1", "R at P 70", "P at R 40",
+    "F1 / first",
 )  # fmt: skip
 Line = Mapping[str, Any]
 #: Sets with candidates of their own, as the page calls them.
@@ -84,21 +85,20 @@ def _rules_section(name: str, title: str, lines: Mapping[tuple[str, str | None],
         return [*text, "not run\n"]
     first = next(iter(found.values()))
     left_out = "".join(f"; left out: {count:,} facts with {why}" for why, count in first["left_out"].items())
+    left_out += f"; {first['shared']:,} texts share a sentence with what was trained on, and are left out"
     text.append(
         f"{first['relations']} relations, {first['facts']:,} facts, {first['reachable']:,} of them reachable, "
         f"{first['candidates']:,} candidates{left_out}.\n"
     )
-    text.append(
-        "| rule | P | R | F1 | of reachable: R | F1 | macro F1 | best F1 | R at P 70 | P at R 40 | F1 / first |"
-    )
-    text.append("| --- |" + " --- |" * 10)
+    text += ["| " + " | ".join(COLUMNS) + " |", "| --- |" * len(COLUMNS)]
     base = found.get(BASELINE, first)["written"]["f1"]
     for rule, line in found.items():
         written, reachable = line["written"], line["written_reachable"]
         precision_40 = line["precision_at_recall_40"]
         cells = (
             f"{written['precision']:.1f}", f"{written['recall']:.1f}", f"{written['f1']:.1f}",
-            f"{reachable['recall']:.1f}", f"{reachable['f1']:.1f}", f"{line['macro']['f1']:.1f}",
+            f"{reachable['recall']:.1f}", f"{reachable['f1']:.1f}",
+            *(f"{line['macro'][name]:.1f}" for name in ("precision", "recall", "f1")),
             f"{line['best_shift']['f1']:.1f}", f"{line['recall_at_precision_70']:.1f}",
             "never" if precision_40 is None else f"{precision_40:.1f}", f"{written['f1'] / base:.2f}" if base else "",
         )  # fmt: skip
@@ -110,13 +110,16 @@ def _rules_section(name: str, title: str, lines: Mapping[tuple[str, str | None],
 
 
 def _calibration(name: str, found: Mapping[str, Line], folder: Path) -> list[str]:
-    figures = "; ".join(
-        f"{each['error']:.1f} over {'all' if which == 'all' else 'those that score 0.1 or more of'} "
-        f"{each['candidates']:,} candidates"
-        for which, each in found.items()
-    )
+    def figures(prefix: str) -> str:
+        return "; ".join(
+            f"{found[prefix + which]['error']:.1f} over {what} {found[prefix + which]['candidates']:,}"
+            for which, what in (("all", "all"), ("likely", "those that score 0.1 or more,"))
+            if prefix + which in found
+        )
+
     return [
-        f"Expected calibration error of scores fitted on other folds: {figures}.\n",
+        f"Expected calibration error of scores fitted on other folds: {figures('')} candidates. Of the calibration "
+        f"that the model itself has, fitted to Re-DocRED's test documents: {figures('stored_')}.\n",
         f"![reliability]({FIGURES}/{_draw_reliability(name, found['all'], folder).name})\n",
     ]
 
@@ -145,7 +148,8 @@ def _semeval_section(line: Line | None) -> list[str]:
         ("none: Other is never said", line["without_other"]),
     ]
     text.append(
-        f"{line['sentences']:,} sentences, nine relations in two directions; macro figures of the official scorer.\n"
+        f"{line['sentences']:,} sentences ({line['shared']} more were trained on), nine relations in two directions; "
+        "macro figures of the official scorer.\n"
     )
     text += ["| threshold | P | R | F1 | recall of Other |", "| --- | --- | --- | --- | --- |"]
     for what, found in rows:
@@ -158,12 +162,14 @@ def _unstated_section(line: Line | None) -> list[str]:
     text = ["## Relations that nobody states\n"]
     if line is None:
         return [*text, "not run\n"]
+    lower = ", ".join(f"{share:.2f} from score {threshold:g} on" for threshold, share in line["at_lower_thresholds"])
     return [
         *text,
         f"{line['relations']} relations ([unstated.yaml](../experiments/zero_shot/unstated.yaml)) that none of "
         f"{line['sentences']:,} sentences of Re-DocRED's test documents states, though their types fit "
         f"{line['pairs_that_fit']:.0f} of its pairs: the run itself writes {line['triples']} triples, "
-        f"**{line['triples_per_100_sentences']:.2f}** per 100 sentences.\n",
+        f"**{line['triples_per_100_sentences']:.2f}** per 100 sentences ({lower}). Its calibration was fitted to the "
+        "same documents.\n",
     ]
 
 

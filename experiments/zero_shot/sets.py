@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -11,6 +12,7 @@ from zsre.relations.examples import LabelledPair, LabelledSentence
 from zsre.relations.pronouns import without_pronouns
 from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
+from zsre.runner.evaluate import sentence_key
 from zsre.runner.gold import decided_relations
 from zsre.runner.triple_eval import Entities
 from zsre.trainer.config import find_data
@@ -19,6 +21,9 @@ Gold = Literal["evidence", "labels"]
 REDOCRED_TEST: Final = "redocred/test.json.gz"
 REDOCRED_DEV: Final = "redocred/dev.json.gz"
 KNOWLEDGENET: Final = "knowledgenet/passages.json.gz"
+#: Words that a sentence in a text must have to be told from others: "He won." stands in many.
+_TELLING: Final = 6
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class TextSet:
     """Labelled texts, the relations to look for in them, and whose mentions are paired.
 
     ``decided`` are the relations that the data set decided on; ``left_out`` counts facts that are not measured, by the
-    reason.
+    reason, and ``shared`` texts that are not, because a model was trained on them.
     """
 
     name: str
@@ -35,6 +40,7 @@ class TextSet:
     entities: Entities
     decided: frozenset[str]
     left_out: dict[str, int] = field(default_factory=dict)
+    shared: int = 0
 
 
 def redocred(path: str, gold: Gold, entities: Entities) -> TextSet:
@@ -59,6 +65,27 @@ def knowledgenet(entities: Entities) -> TextSet:
     decided = decided_relations(given)
     left_out = {"a pronoun for an argument": count_facts(given) - count_facts(texts)}
     return TextSet(f"knowledgenet-{entities}", texts, described(decided), entities, decided, left_out)
+
+
+def without_shared(text_set: TextSet, trained: Collection[bytes]) -> TextSet:
+    """Leave out texts that share a sentence with those whose `trained_keys` are given."""
+    texts = [text for text in text_set.texts if not shares_sentence(text.text, trained)]
+    return replace(text_set, texts=texts, shared=len(text_set.texts) - len(texts))
+
+
+def shares_sentence(text: str, trained: Collection[bytes]) -> bool:
+    """Tell whether a text, or one of its sentences, is among those that models were trained on."""
+    return any(key in trained for key in _keys(text))
+
+
+def trained_keys(texts: Iterable[LabelledSentence]) -> frozenset[bytes]:
+    """Return what texts, and the sentences in them, have in common with their copies elsewhere."""
+    return frozenset(key for text in texts for key in _keys(text.text))
+
+
+def _keys(text: str) -> Iterator[bytes]:
+    yield sentence_key(text)
+    yield from (sentence_key(own) for own in _SENTENCE_END.split(text) if len(own.split()) >= _TELLING)
 
 
 def with_all_labels(text: LabelledSentence, decided: frozenset[str]) -> LabelledSentence:

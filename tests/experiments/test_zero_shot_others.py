@@ -12,6 +12,7 @@ from experiments.zero_shot import others
 from experiments.zero_shot.others import (
     CONTRAST,
     HERE,
+    LOWER,
     fitting_share,
     gold_class,
     measure_contrast,
@@ -20,6 +21,7 @@ from experiments.zero_shot.others import (
     own_similarities,
     semeval_figures,
 )
+from experiments.zero_shot.sets import trained_keys
 from tests.runner.fakes import CALIBRATION, RELATIONS, FakeAnnotator, FakeEngine, jsonl
 from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
@@ -87,6 +89,9 @@ def test_semeval_is_classified_both_ways_round(tmp_path: Path, monkeypatch: pyte
     assert found["sentences"] == 2
     assert found["written"] == {"precision": 11.11, "recall": 11.11, "f1": 11.11, "other_recall": 100.0}
     assert found["without_other"]["other_recall"] == 0.0
+    trained = trained_keys(list(read_labelled(file))[:1])
+    again = measure_semeval([FakeEngine(seen=("Message-Topic",)), FakeEngine()], CALIBRATION, trained)
+    assert (again["sentences"], again["shared"]) == (1, 1)
 
 
 def test_contrast_pairs_are_ordered_by_models_that_have_not_seen_their_relation(
@@ -130,6 +135,8 @@ def test_what_is_written_of_relations_that_nobody_states_is_counted(
     monkeypatch.setattr(others, "HERE", tmp_path)
     found = measure_unstated(FakeEngine(), FakeAnnotator())
     assert (found["sentences"], found["triples"], found["triples_per_100_sentences"]) == (4, 1, 25.0)
+    assert [threshold for threshold, _ in found["at_lower_thresholds"]] == list(LOWER)
+    assert all(share >= 25.0 for _, share in found["at_lower_thresholds"])
     with pytest.raises(DataError, match="the model has seen dentist"):
         measure_unstated(FakeEngine(seen=("dentist",)), FakeAnnotator())
 
