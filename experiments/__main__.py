@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from experiments.page import FIGURES, render
+from experiments.page import FOLDER, render
 from experiments.plan import DATASETS, GROUPS, PROFILES, Cell, plan
 from experiments.run import Places, missing_cells, run_cells
 from experiments.usage import execute
@@ -66,7 +66,7 @@ def act(arguments: argparse.Namespace, places: Places) -> int:
     if arguments.tsne:
         from experiments.tsne import draw_tsne
 
-        print(draw_tsne(arguments.tsne, places.results / FIGURES))
+        print(draw_tsne(arguments.tsne, places.results / FOLDER))
         return 0
     failed: list[Cell] = []
     if not arguments.render:

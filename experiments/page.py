@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from experiments.figures import draw_figures
+from experiments.figures import FIGURES, draw_figures
 from experiments.plan import CHOICE_PAIRS, COMPARED_M, HALVES_M, HELD_OUT, PROFILES, plan
 from experiments.records import Results, count_measurements, read_results
 from experiments.tables import (
@@ -22,18 +22,26 @@ from experiments.tables import (
 )
 
 PAGE: Final = "experiments.md"
-FIGURES: Final = "figures"
+FOLDER: Final = "figures"
 OWN_LOSS: Final = """\
 In this profile SDZRE has a softmax over relations for its loss. w/o Mult. and w/o Semi. are variants of the paper's
 own loss, so they compare with the row that has it, not with SDZRE's.
 """
 CHOICES: Final = """\
-What the profile's settings are chosen from, one change at a time. Nothing here touches a relation that any published
+The profile's settings beside others, one change at a time. Nothing here touches a relation that any published
 FewRel split tests: those that none does are dealt into two folds of {held_out}, and a model trained on 50 of the other
 relations classifies {pairs} pairs of each relation of the fold among these. A difference is the mean over runs of the
 same fold and seed; those that lie within the spread of others are noise. Where there are several epochs, the best was
 chosen on the same relations.
 """
+OWN_SETTINGS: Final = """\
+In this profile SDZRE has the paper's parts but not its settings: its loss is a softmax over all seen relations, a
+sentence is one row for all of its pairs, and relations are described in zsre's own words, which were written with
+examples of each relation at hand, those that a split tests among them. Table 2 has the published words and the paper's
+loss in their place. RE-Matching has the same rows and words, and the loss of its paper, so that the difference between
+the two is not of SDZRE's parts alone.
+"""
+NOTES: Final = {"Table 1": OWN_SETTINGS, "Table 2": OWN_LOSS}
 TSNE: Final = "pairs of unseen relations before and after training"
 INTRODUCTION: Final = """\
 # Experiments
@@ -41,11 +49,10 @@ INTRODUCTION: Final = """\
 The protocol of the paper's section 4, run and rendered by `python -m experiments`
 ([docs/training.md](../docs/training.md#experiments)). Everything below is made from
 [test-runs.jsonl](test-runs.jsonl) and eval-runs.jsonl, the logs of `zsre-eval`, and from experiments.jsonl, which keeps
-the whole configuration of each run and what it took. What was not run says so, and a figure without measurements is
-left out. m is how many relations are unseen, among which a pair is classified. Figures are in percent: macro precision
-over the relations predicted at all, macro recall, and their harmonic mean. Published figures are the paper's, with
-BERT-base, the mean of five partitions. "runs" is how many runs stand behind a mean; the spread is their standard
-deviation.
+the whole configuration of each run and what it took. What was not run says so. m is how many relations are unseen,
+among which a pair is classified. Figures are in percent: macro precision over the relations predicted at all, macro
+recall, and their harmonic mean. Published figures are the paper's, with BERT-base, the mean of five partitions. "runs"
+is how many runs stand behind a mean; the spread is their standard deviation.
 
 Figs. 10 to 12 are on the five `eval` relations of each data set's first partition, m = {m}, one run a point. Where
 there are several epochs, these relations choose the best of them too. Times of Fig. 9 are those that `zsre-eval` logs:
@@ -70,7 +77,7 @@ def render(folder: Path) -> Path:
 def _profile(profile: str, results: Results, folder: Path) -> list[str]:
     settings, total = PROFILES[profile], len(plan(profile))
     lines = [f"## Profile `{profile}`", "", f"{settings.about[0].upper()}{settings.about[1:]}.", ""]
-    figures = draw_figures(profile, results, folder / FIGURES)
+    figures = draw_figures(profile, results, folder / FOLDER)
     if not results:
         command = f"python -m experiments --profile {profile}"
         return [*lines, f"None of {total} cells is measured. `{command}` runs them.", ""]
@@ -99,14 +106,17 @@ def _profile(profile: str, results: Results, folder: Path) -> list[str]:
     )
     for title, text, rows in parts:
         lines += [f"### {title} (profile `{profile}`)", "", *([text, ""] if text else [])]
-        if title.startswith("Table 2") and settings.margins != "sdzre":
-            lines += [OWN_LOSS]
+        if settings.margins != "sdzre":
+            lines += [note for table, note in NOTES.items() if title.startswith(f"{table}:")]
         lines += rows
     if settings.choices:
         lines += [f"### Choices (profile `{profile}`)", "", CHOICES.format(held_out=HELD_OUT, pairs=CHOICE_PAIRS)]
         lines += table_of_choices(profile, results)
     pictures = [(figure.number, figure.title, path) for figure, path in figures]
-    pictures += [(8, TSNE, path) for path in sorted((folder / FIGURES).glob(f"tsne-{profile}-*.png"))]
+    pictures += [(8, TSNE, path) for path in sorted((folder / FOLDER).glob(f"tsne-{profile}-*.png"))]
+    missing = sorted({(figure.number, figure.title) for figure in FIGURES} - {picture[:2] for picture in pictures})
+    for number, title in missing:
+        lines += [f"### Fig. {number}: {title} (profile `{profile}`)", "", "not run", ""]
     for number, title, path in sorted(pictures):
         lines += [f"### Fig. {number}: {title} (profile `{profile}`)", ""]
         lines += [f"![{title}]({path.relative_to(folder).as_posix()})", ""]

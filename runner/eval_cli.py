@@ -212,12 +212,15 @@ def append(log: Path, text: str) -> None:
 
 
 def current_commit() -> str | None:
-    """Return the commit of the checkout that this runs from, with ``+`` if it has changes, or None if it's none."""
+    """Return the commit of the checkout that this runs from, with ``+`` if it has changes, or None if it's none.
+
+    What was measured before is no change: logs and pages of results are in the checkout themselves.
+    """
     try:
         if _git("rev-parse", "--show-prefix") != f"{SOURCE.name}/":
             return None
         commit = _git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git("status", "--porcelain", "-uno") else "")
+        return commit + ("+" if _git("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)results") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

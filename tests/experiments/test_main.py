@@ -70,7 +70,7 @@ def test_a_page_without_any_result(places: Places, capsys: pytest.CaptureFixture
     page = _page(places.results)
     for profile in ("cpu", "paper"):
         total = len(plan(profile))
-        assert f"Not run: none of {total} cells. `python -m experiments --profile {profile}` runs them." in page
+        assert f"None of {total} cells is measured. `python -m experiments --profile {profile}` runs them." in page
     assert not re.search(r"\d\.\d\d", page) and "![" not in page
 
 
@@ -83,7 +83,7 @@ def test_a_page_of_results(places: Places, measure: Measure) -> None:
     assert f"6 of {len(plan('cpu'))} cells are measured." in page
     # Every table and figure names its profile.
     headings = re.findall(r"^### (.+)$", page, re.MULTILINE)
-    assert len(headings) == 10 and all(heading.endswith("(profile `cpu`)") for heading in headings)
+    assert len(headings) == 13 and all(heading.endswith("(profile `cpu`)") for heading in headings)
     assert [heading[:7] for heading in headings if heading.startswith("Table")] == [
         f"Table {number}" for number in (1, 1, 2, 3, 4, 5)
     ]

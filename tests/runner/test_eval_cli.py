@@ -334,9 +334,13 @@ def test_the_commit_says_whether_there_are_changes(place: Path, monkeypatch: pyt
     monkeypatch.setattr(eval_cli, "SOURCE", place / "runner")
     assert eval_cli.current_commit() is None
     git("init", "--quiet")
-    git("add", "split.json")
+    (place / "results").mkdir()
+    log = place / "results" / "log.jsonl"
+    log.touch()
+    git("add", "split.json", "results")
     git("commit", "--quiet", "--message", "one")
     commit = git("rev-parse", "--short=12", "HEAD")
+    log.write_text("a measurement", encoding="utf-8")
     assert eval_cli.current_commit() == commit
     write_split(train=[], eval=["P26"], test=[])
     assert eval_cli.current_commit() == f"{commit}+"
