@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -31,6 +32,10 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Move every tensor; a no-op on the CPU."""
         return Batch(*(getattr(self, each.name).to(device, non_blocking=True) for each in fields(self)))
+
+    def pinned(self) -> Batch:
+        """Put every tensor where a GPU can fetch it by itself, while others work."""
+        return Batch(*(getattr(self, each.name).pin_memory() for each in fields(self)))
 
 
 def plan_epoch(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -67,3 +72,15 @@ def batches(rows: Sequence[TokenRow], targets: PairSet, pad_id: int, plan: Seque
     """Yield the batches of a plan."""
     for chosen in plan:
         yield make_batch([rows[index] for index in chosen], targets, pad_id)
+
+
+def one_ahead(made: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield batches, the next of which is made meanwhile in a thread of its own, so that no step waits for data.
+
+    That pays on a GPU alone: on a CPU, the step has better use for the core.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="zsre-batch") as pool:
+        coming = pool.submit(next, made, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, made, None)
+            yield batch

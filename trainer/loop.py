@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from zsre.relations.errors import OutputError
-from zsre.trainer.batches import batches, plan_epoch
+from zsre.trainer.batches import batches, one_ahead, plan_epoch
 from zsre.trainer.checkpoint import (
     METRICS,
     SPEED,
@@ -128,7 +128,8 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
         plan = plan_epoch(lengths, optim.batch_size, setup.config.seed, epoch)
         setup.model.train()
         setup.model.bf16_encoder = wants_bf16(optim.precision, setup.device)
-        for batch in batches(setup.rows, setup.pairs, setup.tokens.pad_id, plan[progress.batch :]):
+        made = batches(setup.rows, setup.pairs, setup.tokens.pad_id, plan[progress.batch :])
+        for batch in one_ahead(own.pinned() for own in made) if setup.device.type == "cuda" else made:
             factor = learning_rate_factor(progress.step, steps, optim.warmup)
             for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
                 group["lr"] = rate * factor

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +83,21 @@ def test_batches_follow_the_plan() -> None:
     assert [len(batch.input_ids) for batch in made] == [1, 2]
     moved = made[1].to(torch.device("meta"))
     assert all(getattr(moved, name).device.type == "meta" for name in moved.__dataclass_fields__)
+
+
+def test_the_next_batch_is_made_while_one_is_worked_on() -> None:
+    batch = batches.Batch(*(torch.zeros(1) for _ in range(6)))
+    asked = [threading.Event() for _ in range(3)]
+
+    def made() -> Iterator[batches.Batch]:
+        for event in asked:
+            event.set()
+            yield batch
+        raise ValueError("broken off")
+
+    coming = batches.one_ahead(made())
+    for following in (*asked[1:], None):
+        assert next(coming) is batch
+        assert following is None or following.wait(5)
+    with pytest.raises(ValueError, match="broken off"):
+        next(coming)
