@@ -126,7 +126,7 @@ def run(arguments: argparse.Namespace, places: Places) -> int:
         raise UsageError("--model: give it a name with --variant, so that it is not taken for the one that ships")
     model = arguments.model.resolve() if arguments.model else None
     settings = Settings(places.data, arguments.competitors, model=model, items=arguments.items)
-    command = "run --rows {}" + (f" --rounds {arguments.rounds}" if arguments.rounds else "")
+    command = "run --rows {}" + "".join(f" --{name} {given}" for name, given in _given(arguments).items())
     more = {"variant": arguments.variant, **circumstances(command, places)}
     failed = []
     for row in chosen:
@@ -142,6 +142,12 @@ def run(arguments: argparse.Namespace, places: Places) -> int:
     if failed:
         print(f"{PROGRAM}: not measured: {', '.join(failed)}", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return those flags, besides the rows, that make a measurement of ``run`` what it is."""
+    usual = {"rounds": None, "model": None, "variant": FP32, "competitors": str(COMPETITORS)}
+    return {name: getattr(arguments, name) for name in usual if getattr(arguments, name) != usual[name]}
 
 
 def measure_precision(arguments: argparse.Namespace, places: Places) -> int:

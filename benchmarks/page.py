@@ -43,15 +43,20 @@ def render(folder: Path) -> Path:
     """Write the page; return its path."""
     lines = latest(read_lines(folder))
     measured = {variant: line for (name, variant), line in lines.items() if name == PRECISION}
+    # Those that took turns with each other; what is of another run, or no longer tried, has an older date.
+    measured = {variant: line for variant, line in measured.items() if line["date"] == _newest(measured.values())}
     tried = [line for (name, _), line in lines.items() if name == TRIES]
-    # Those that took turns with each other; what is no longer tried has an older date.
-    tried = [line for line in tried if line["date"] == max(line["date"] for line in tried)]
+    tried = [line for line in tried if line["date"] == _newest(tried)]
     text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *tries(tried), *party_tables(lines)]
     text += machines(lines.values())
     path = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     return path
+
+
+def _newest(lines: Iterable[Line]) -> str:
+    return max(str(line["date"]) for line in lines)
 
 
 def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:

@@ -65,6 +65,7 @@ def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str
     given = compared_sentences(settings)
     relations = load_described("wikidata")
     lines: list[Line] = []
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     exact: NDArray[np.float64] | None = None
     for file in files:
         logger.info("%s: %s: F1, and batches", NAME, file.precision)
@@ -75,7 +76,7 @@ def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str
             {
                 "row": NAME,
                 "variant": file.precision,
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "date": date,
                 **more,
                 **speed_facts(figures[file.precision], figures[FP32]),
                 **f1_facts(evaluate(engine, labelled, asked, Passed())),

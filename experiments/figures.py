@@ -104,7 +104,7 @@ def _over_time(dataset: str) -> Callable[[Axes, str, Results], bool]:
                 milliseconds = fmean(1000 * run.line["seconds"] / run.line["pairs"] for run in runs)
                 f1 = fmean(run.f1 for run in runs)
                 axes.scatter(milliseconds, f1, color=COLOURS[experiment], label=TITLES[experiment])
-        axes.set(xlabel="milliseconds a pair, on a CPU", ylabel="F1 (%)", title=DATASETS[dataset].title)
+        axes.set(xlabel="milliseconds a pair", ylabel="F1 (%)", title=DATASETS[dataset].title)
         axes.margins(x=0.3, y=0.2)
         axes.set_xlim(left=0)
         return found

@@ -99,7 +99,7 @@ def append_record(record: Line, folder: Path) -> None:
 
 def count_measurements(folder: Path) -> Counter[tuple[str, str]]:
     """Count the measurements on test relations by data file and split, whatever was measured."""
-    return Counter((line["data"], line["split"]) for line in read_lines(folder / LOGS["test"]))
+    return Counter((line["data"], line["split"] or "–") for line in read_lines(folder / LOGS["test"]))
 
 
 def _by_model(lines: Iterable[Line]) -> dict[tuple[str, str], Line]:

@@ -52,13 +52,17 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: ``step`` counts over the whole run, ``batch`` within ``epoch``."""
+    """Where a run stands: ``step`` counts over the whole run, ``batch`` within ``epoch``.
+
+    ``data`` is the digest of what it is trained on.
+    """
 
     epoch: int
     batch: int
     step: int
     best_f1: float
     best_epoch: int
+    data: str = ""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -182,18 +186,29 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+    directory: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer, data: str = ""
 ) -> Progress | None:
-    """Restore what `save_checkpoint` saved, in place; return None if the run was never saved."""
+    """Restore what `save_checkpoint` saved, in place; return None if the run was never saved.
+
+    Raises ModelError for a checkpoint that is damaged, or of a run that read other ``data``.
+    """
     path = directory / CHECKPOINT
     if not path.is_file():
         return None
-    with safe_open(str(path), framework="pt") as file:
-        progress = Progress(**json.loads(file.metadata()[PROGRESS_KEY]))
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    for prefix, module in modules.items():
-        start = prefix + "."
-        module.load_state_dict({name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)})
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()[PROGRESS_KEY]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _check_data(directory, progress, data)
+        for prefix, module in modules.items():
+            start = prefix + "."
+            module.load_state_dict(
+                {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
+            )
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: is damaged, or of another configuration ({str(error).splitlines()[0]}); train anew"
+        ) from error
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
@@ -204,6 +219,11 @@ def load_checkpoint(
     if "rng.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng.cuda"])
     return progress
+
+
+def _check_data(directory: Path, progress: Progress, data: str) -> None:
+    if progress.data != data:
+        raise ModelError(f"{directory}: its data are not those that it began with; put these back, or train anew")
 
 
 def drop_checkpoint(directory: Path) -> None:

@@ -211,7 +211,11 @@ def parse_config(data: dict[str, Any], place: str) -> TrainConfig:
 
 def find_data(path: str) -> Path:
     """Find a data file as given, else under the folder that ``ZSRE_DATA`` names (default ``data``)."""
-    direct = Path(path).expanduser()
+    try:
+        direct = Path(path).expanduser()
+    except RuntimeError:
+        # There is no such user; so it is a file whose name begins like that.
+        direct = Path(path)
     if direct.exists():
         return direct
     root = Path(os.environ.get("ZSRE_DATA", "data"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -15,6 +17,8 @@ from zsre.relations.errors import ModelError
 from zsre.relations.tokens import Pairing, TokenSettings, prepare_tokenizer
 
 PACKAGE_PREFIX = "package:"
+#: What loading raises for files that are missing, cut short, or something else than they are called.
+DAMAGED = (OSError, ValueError, SafetensorError, UnpicklingError)
 MARKER_TOKENS = ("[E_h]", "[/E_h]", "[E_t]", "[/E_t]")
 
 
@@ -72,7 +76,7 @@ def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> Sente
     try:
         fast = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
         model = AutoModel.from_pretrained(source, trust_remote_code=False, **attention_options(source))
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
     if not fast.is_fast:
         raise ModelError(f"encoder {name!r} has no fast tokenizer (tokenizer.json), which extraction needs")

@@ -95,7 +95,7 @@ def calibrate(
         correct.append(sample[1])
     calibration, error = fit_calibration(np.concatenate(similarities), np.concatenate(correct))
     fitted_on = (
-        f"{len(np.concatenate(correct))} pairs and relations of fitting types from "
+        f"{len(np.concatenate(correct))} pairs, relations of fitting types and phrasings of these, from "
         f"{', '.join(data.path for data in config.calibration.data)}, {len(folds)} folds of relations held out, "
         f"expected calibration error {error:.4f}"
     )

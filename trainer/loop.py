@@ -118,7 +118,8 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     base_rates = [group["lr"] for group in optimizer.param_groups]
     modules = {"model": setup.model, "objective": setup.objective}
     torch.manual_seed(setup.config.seed)
-    progress = load_checkpoint(directory, modules, optimizer) or Progress(0, 0, 0, -1.0, 0)
+    data = setup.data_digest()
+    progress = load_checkpoint(directory, modules, optimizer, data) or Progress(0, 0, 0, -1.0, 0, data)
     cut_metrics(directory, progress.step)
     lengths = [len(row.ids) for row in setup.rows]
     per_epoch = -(-len(lengths) // optim.batch_size)

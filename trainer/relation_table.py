@@ -21,7 +21,7 @@ from zsre.relations.relation import Argument, Relation
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.vectors import scale_blocks
 from zsre.trainer.config import TextConfig
-from zsre.trainer.encoders import first_line, hide_loading, resolve_encoder
+from zsre.trainer.encoders import DAMAGED, first_line, hide_loading, resolve_encoder
 
 
 class Adapter(Protocol):
@@ -39,7 +39,7 @@ class RelationEncoder:
         hide_loading()
         try:
             self.model = SentenceTransformer(resolve_encoder(name), device=device, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+        except DAMAGED as error:
             raise ModelError(f"relation encoder {name!r} cannot be loaded: {first_line(error)}") from error
         check_pooling(name, self.model)
         # As the runner reads it: a description that says "[SEP]" means these five characters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -25,12 +26,12 @@ from zsre.relations.errors import ConfigError, ModelError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 from zsre.relations.splits import Split, load_described, read_split
-from zsre.relations.tokens import TokenRow, TokenSettings, prepare_tokenizer, read_tokenizer, token_rows
+from zsre.relations.tokens import TokenRow, TokenRows, TokenSettings, prepare_tokenizer, read_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
 from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_pairs, read_sources, trainable_relations
-from zsre.trainer.encoders import attention_options, first_line, load_sentence_encoder
+from zsre.trainer.encoders import DAMAGED, attention_options, first_line, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
 from zsre.trainer.relation_adapter import RelationAdapter, fit_adapter, read_adapter, write_adapter
@@ -81,6 +82,15 @@ class Setup:
             torch_version=torch.__version__,
         )
 
+    def data_digest(self) -> str:
+        """Return what tells the rows and targets from others."""
+        told = hashlib.sha256(json.dumps(self.pairs.relations).encode())
+        for targets in (self.pairs.stated, self.pairs.negative):
+            told.update(np.packbits(targets).tobytes())
+        for row in self.rows:
+            told.update(np.asarray(row.ids, dtype=np.int64).tobytes())
+        return told.hexdigest()[:32]
+
 
 def choose_device(name: str) -> torch.device:
     """Return the device asked for; ``auto`` takes CUDA where there is one."""
@@ -88,6 +98,21 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu or auto")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def check_rows(rows: TokenRows, pairs: PairSet, max_tokens: int) -> None:
+    """Raise ConfigError if no pair is left that states something, and say how many cannot be read."""
+    read = [position for row in rows.rows for position in row.pair_positions]
+    if not pairs.stated[read].any():
+        raise ConfigError(
+            f"max_tokens: of the pairs that state a relation, none can be read within {max_tokens} tokens; allow more"
+        )
+    for count, why in (
+        (rows.too_long, f"lie further apart than {max_tokens} tokens"),
+        (rows.no_tokens, "have no token"),
+    ):
+        if count:
+            logger.info("%d pairs are left out, as their mentions %s", count, why)
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Setup:
@@ -118,6 +143,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     symmetric = {relation.id for found in texts.values() for relation in found if relation.symmetric}
     pairs = choose_pairs(sources, seen, held_out, symmetric, config.seed)
     rows = token_rows(pairs.sentences, encoder.tokenizer, encoder.tokens)
+    check_rows(rows, pairs, encoder.tokens.max_tokens)
     table = build_table(
         pairs.relations, [texts[relation] for relation in pairs.relations], relation_encoder, config.model.alpha, device
     )
@@ -241,15 +267,20 @@ def load_run(directory: Path) -> TrainedRun:
         options = attention_options(str(directory / ENCODER))
         encoder_config = AutoConfig.from_pretrained(directory / ENCODER, trust_remote_code=False)
         encoder = AutoModel.from_config(encoder_config, trust_remote_code=False, **options)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelError(f"{directory / ENCODER}: cannot be loaded: {first_line(error)}") from error
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))
     try:
         model.load_state_dict(load_file(str(directory / WEIGHTS)))
-    except SafetensorError as error:
-        raise ModelError(f"{directory / WEIGHTS}: damaged ({error}); copy it again, or train again") from error
-    fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
-    tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(
+            f"{directory / WEIGHTS}: damaged ({first_line(error)}); copy it again, or train again"
+        ) from error
+    try:
+        fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
+        tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{directory / TOKENS}: damaged ({error}); copy it again, or train again") from error
     path = directory / TOKENIZER
     tokenizer = prepare_tokenizer(read_tokenizer(path.read_text(encoding="utf-8"), str(path)))
     adapter = None if config.texts.adapter is None else read_adapter(directory)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from experiments.__main__ import chosen
 from experiments.usage import device
-from experiments.zero_shot.candidates import Candidates, collect_all, load, save
+from experiments.zero_shot.candidates import Candidates, collect_all, fold_folders, load, save
 from experiments.zero_shot.measure import calibrated, decide, figures
 from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
 from experiments.zero_shot.page import render
@@ -30,12 +30,13 @@ from experiments.zero_shot.sets import (
     trained_keys,
     without_shared,
 )
+from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ZsreError
 from zsre.runner.entities import load_annotator
 from zsre.runner.scorer import Scorer, load_scorer
+from zsre.runner.triples import relations_fingerprint
 from zsre.trainer.checkpoint import read_run_config
 from zsre.trainer.data import read_sources
-from zsre.trainer.folds import FOLDS
 
 PROGRAM: Final = "experiments.zero_shot"
 Line = Mapping[str, Any]
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         print(render(arguments.results))
         return
     names = chosen("--sets", arguments.sets, SETS)
-    scorers = [load_scorer(path, "auto", None) for path in sorted((arguments.run / FOLDS).iterdir())]
+    scorers = [load_scorer(folder, "auto", None) for folder in fold_folders(arguments.run)]
     for name in names:
         for found in OTHERS[name](arguments.run, scorers) if name in OTHERS else by_rules(name, arguments.run, scorers):
             line = {
@@ -148,9 +149,16 @@ def trained_on(run: Path) -> frozenset[bytes]:
 
 
 def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Candidates:
-    """Return the candidates of a set, from the run's folder if they were collected before, with these very models."""
-    models = hashlib.sha256("".join(scorer.contract.fingerprint for scorer in scorers).encode()).hexdigest()
-    kept = run / "zero-shot" / models[:16] / f"{text_set.name}.npz"
+    """Return the candidates of a set, from the run's folder if they were collected before.
+
+    With these very models, texts and relations, that is, and the same table of relations that are the same.
+    """
+    told = hashlib.sha256("".join(scorer.contract.fingerprint for scorer in scorers).encode())
+    told.update(relations_fingerprint(text_set.relations).encode())
+    told.update(json.dumps([sorted(equivalents_of(relation, "same")) for relation in text_set.relations.ids]).encode())
+    for text in text_set.texts:
+        told.update(f"{text.id} {text.text} {text_set.entities}".encode())
+    kept = run / "zero-shot" / f"{text_set.name}-{told.hexdigest()[:16]}.npz"
     if kept.is_file():
         return load(kept)
     with closing(load_annotator()) as annotator:

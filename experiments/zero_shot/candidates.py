@@ -14,7 +14,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 from experiments.zero_shot.sets import TextSet
 from zsre.relations.equivalents import seen_overlap
-from zsre.relations.errors import DataError
+from zsre.relations.errors import DataError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation, RelationSet
 from zsre.relations.vectors import PairSentence, scale_blocks
@@ -27,6 +27,7 @@ from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import Scorer
 from zsre.runner.triple_eval import Collector, Judges, labelled_documents, unruled
 from zsre.runner.triple_metrics import Judged
+from zsre.trainer.folds import FOLDS
 
 #: What a pair that states nothing is like, in words: a prototype built from text alone.
 NOTHING: Final = (
@@ -68,6 +69,14 @@ class Candidates:
         rows, facts = chosen(self.fold), chosen(self.fact_fold)
         own = {each.name: getattr(self, each.name)[rows] for each in fields(self) if each.name not in _NOT_ROWS}
         return Candidates(judged=self.judged.select(rows, facts), fact_fold=self.fact_fold[facts], **own)
+
+
+def fold_folders(run: Path) -> list[Path]:
+    """Return the runs of a run's folds; raise UsageError for a run that has none."""
+    folders = sorted((run / FOLDS).glob("*"))
+    if not folders:
+        raise UsageError(f"--run {run}: has no models of folds: give a run that zsre-train has calibrated")
+    return folders
 
 
 def assign_folds(relations: RelationSet, scorers: Sequence[Scorer]) -> Mapping[str, int]:

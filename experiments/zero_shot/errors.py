@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from experiments.zero_shot.candidates import assign_folds
+from experiments.zero_shot.candidates import assign_folds, fold_folders
 from experiments.zero_shot.sets import REDOCRED_TEST, TextSet, knowledgenet, redocred
 from zsre.relations.relation import RelationSet
 from zsre.runner.batch import decide_batch, encoded_batches
@@ -30,7 +30,6 @@ from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.triple_eval import labelled_documents
-from zsre.trainer.folds import FOLDS
 
 _SETS: Final[Mapping[str, Callable[[], TextSet]]] = {
     "redocred": partial(redocred, REDOCRED_TEST, "evidence", "given"),
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     draw = random.Random(0)
     text_set = _SETS[arguments.set]()
     text_set = replace(text_set, texts=draw.sample(text_set.texts, min(arguments.texts, len(text_set.texts))))
-    scorers = [load_scorer(path, "auto", None) for path in sorted((arguments.run / FOLDS).iterdir())]
+    scorers = [load_scorer(folder, "auto", None) for folder in fold_folders(arguments.run)]
     with closing(load_annotator()) as annotator:
         found = list(errors(text_set, scorers, annotator, arguments.threshold))
     for kind in ("wrong", "missed"):

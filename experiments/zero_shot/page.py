@@ -74,8 +74,13 @@ def render(log: Path) -> Path:
 
 
 def latest(lines: Sequence[Line]) -> dict[tuple[str, str | None], Line]:
-    """Return the last line of each set and rule; calibration stands under the rule ``calibration``."""
-    return {(line["set"], "calibration" if "calibration" in line else line.get("rule")): line for line in lines}
+    """Return the last line of each set and rule; calibration stands under the rule ``calibration``.
+
+    Only of the models that were measured last: what others gave is no part of the same page.
+    """
+    models = max(lines, key=lambda line: str(line["date"]))["models"] if lines else None
+    own = [line for line in lines if line["models"] == models]
+    return {(line["set"], "calibration" if "calibration" in line else line.get("rule")): line for line in own}
 
 
 def _rules_section(name: str, title: str, lines: Mapping[tuple[str, str | None], Line], folder: Path) -> list[str]:

@@ -154,7 +154,7 @@ def test_what_other_models_collected_is_not_taken_for_these_ones(
     others[1].contract = dataclasses.replace(others[1].contract, fingerprint="0" * 32)
     for scorers in (SCORERS, SCORERS, others):
         command.candidates_of(_set(), scorers, tmp_path)
-    assert len(list(tmp_path.glob("zero-shot/*/made.npz"))) == 2
+    assert len(list(tmp_path.glob("zero-shot/made-*.npz"))) == 2
 
 
 def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +179,8 @@ def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: p
     assert [(line["set"], line.get("rule")) for line in lines] == [("made", None), *(("made", rule) for rule in RULES)]
     assert set(lines[0]["calibration"]) == {"all", "likely", "stored_all", "stored_likely"}
     assert lines[1]["shared"] == 2
-    kept = list((tmp_path / "run" / "zero-shot").glob("*/*.npz"))
-    assert sorted(path.name for path in kept) == ["known.npz", "made.npz"]
-    assert len({path.parent for path in kept}) == 1
+    kept = (tmp_path / "run" / "zero-shot").glob("*.npz")
+    assert sorted(path.name.partition("-")[0] for path in kept) == ["known", "made"]
     monkeypatch.setattr(page, "TITLES", {"made": "Made up", "none": "Another"})
     assert command.main(["--render", "--results", str(log)]) == 0
     text = (tmp_path / "zero-shot.md").read_text()
@@ -209,8 +208,13 @@ def test_the_page_says_what_was_measured_of_the_other_sets(tmp_path: Path) -> No
         },
     ]  # fmt: skip
     log = tmp_path / "zero-shot.jsonl"
-    log.write_text("".join(json.dumps({"date": "2031-01-02", "device": "CPU", **line}) + "\n" for line in lines))
+    made = {"date": "2031-01-02", "device": "CPU", "models": ["a"]}
+    log.write_text("".join(json.dumps(made | line) + "\n" for line in lines))
     text = page.render(log).read_text()
     assert "that one scores higher in **61.5** (roles 50)" in text
+    later = made | {"date": "2031-01-03", "models": ["b"]} | lines[2]
+    log.write_text(log.read_text() + json.dumps(later) + "\n")
+    other = page.render(log).read_text()
+    assert "## Contrast pairs, test half\n\nnot run" in other and "writes 12 triples" in other
     assert "| the default threshold | 30.0 | 20.0 | 24.0 | 50.0 |" in text
     assert "writes 12 triples, **0.30** per 100 sentences (1.50 from score 0.2 on)" in text

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from zsre.relations.catalogue import load_catalogue, load_relations
+from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import SPACY_TYPES, Relation
 from zsre.relations.relations_file import check_types
@@ -38,6 +39,7 @@ def test_inverses_are_mutual_and_can_hold_together(relation: Relation) -> None:
     if relation.inverse is not None:
         inverse = load_catalogue()[relation.inverse]
         assert inverse.inverse == relation.id
+        assert inverse.id in equivalents_of(relation.id, "same")
         ways = [(head, tail) for head in SPACY_TYPES for tail in SPACY_TYPES if relation.allows(head, tail)]
         assert any(inverse.allows(tail, head) for head, tail in ways)
 

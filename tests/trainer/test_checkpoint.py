@@ -75,6 +75,18 @@ class TestCheckpoint:
         # Weights, moments and the random batch of the step are all the same.
         assert all(torch.equal(one, other) for one, other in zip(_weights(modules), _weights(others), strict=True))
 
+    def test_other_data_or_another_model_cannot_be_gone_on_with(self, tmp_path: Path) -> None:
+        modules, optimizer = _trained(1)
+        save_checkpoint(tmp_path, PROGRESS, modules, optimizer)
+        with pytest.raises(ModelError, match="its data are not those that it began with"):
+            load_checkpoint(tmp_path, modules, optimizer, data="other")
+        with pytest.raises(ModelError, match=r"checkpoint\.safetensors: is damaged, or of another configuration"):
+            load_checkpoint(tmp_path, {name: torch.nn.Linear(9, 9) for name in modules}, optimizer)
+        path = tmp_path / "checkpoint.safetensors"
+        path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(ModelError, match=r"checkpoint\.safetensors: is damaged"):
+            load_checkpoint(tmp_path, modules, optimizer)
+
     def test_a_run_that_was_never_saved_has_none(self, tmp_path: Path) -> None:
         assert load_checkpoint(tmp_path, *_trained(1)) is None
 

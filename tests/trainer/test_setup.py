@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from zsre.relations.errors import ConfigError, ModelError
+from zsre.relations.tokens import TokenRows
 from zsre.trainer.checkpoint import Progress
 from zsre.trainer.config import TrainConfig
-from zsre.trainer.setup import Setup, load_run, load_texts, prepare
+from zsre.trainer.setup import Setup, check_rows, load_run, load_texts, prepare
 
 Config = Callable[..., TrainConfig]
 
@@ -30,6 +31,12 @@ def test_a_split_says_what_is_trained_on_and_chosen_on(tiny_config: Config) -> N
     assert setup.validation.relations == ("home",)
     assert set(setup.validation.examples[1]) == {"home"} and len(setup.validation.examples[1]) == 40
     assert setup.validation.vectors.shape == (1, 3, 32)
+
+
+def test_rows_too_short_for_any_pair_are_refused(tiny_config: Config) -> None:
+    pairs = _prepare(tiny_config()).pairs
+    with pytest.raises(ConfigError, match="none can be read within 16 tokens; allow more"):
+        check_rows(TokenRows((), too_long=160, no_tokens=0, cut_sentences=160), pairs, 16)
 
 
 def test_without_a_split_all_relations_but_those_held_out_are_trained_on(tiny_config: Config) -> None:
@@ -160,4 +167,15 @@ class TestLoadRun:
         weights = run / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:5000])
         with pytest.raises(ModelError, match=r"model\.safetensors: damaged .*copy it again"):
+            load_run(run)
+
+    def test_notices_token_settings_that_are_damaged(self, run: Path) -> None:
+        (run / "tokens.json").write_text("{}")
+        with pytest.raises(ModelError, match=r"tokens\.json: damaged"):
+            load_run(run)
+
+    def test_notices_weights_of_another_model(self, run: Path) -> None:
+        config = run / "config.yaml"
+        config.write_text(config.read_text() + "\nmodel: {distiller: none}\n")
+        with pytest.raises(ModelError, match=r"model\.safetensors: damaged"):
             load_run(run)
