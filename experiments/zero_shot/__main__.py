@@ -14,9 +14,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.__main__ import chosen
 from experiments.usage import device
-from experiments.zero_shot.candidates import Candidates, collect_all, fold_folders, load, save
+from experiments.zero_shot.candidates import Candidates, collect_all, fold_folders, learned_prototypes, load, save
 from experiments.zero_shot.measure import calibrated, decide, figures
 from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
 from experiments.zero_shot.page import render
@@ -142,6 +145,12 @@ def unstated(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
 
 
 @cache
+def prototypes_of(scorer: Scorer) -> NDArray[np.float32]:
+    """Return what pairs that state nothing are like to a model, learned from the texts that rules are fitted on."""
+    return learned_prototypes(KNOWN_SET().texts, scorer)
+
+
+@cache
 def trained_on(run: Path) -> frozenset[bytes]:
     """Return the keys of all texts that the models of a run may have been trained on."""
     sources = read_sources(read_run_config(run).data)
@@ -162,7 +171,7 @@ def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Ca
     if kept.is_file():
         return load(kept)
     with closing(load_annotator()) as annotator:
-        candidates = collect_all(text_set, scorers, annotator, KNOWN_SET().texts, logger.info)
+        candidates = collect_all(text_set, scorers, annotator, prototypes_of, logger.info)
     save(kept, candidates)
     return candidates
 

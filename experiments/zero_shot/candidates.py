@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from zsre.relations.vectors import PairSentence, scale_blocks
 from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
 from zsre.runner.decide import make_rules
-from zsre.runner.entities import Annotator
+from zsre.runner.entities import Annotator, Document
 from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.scorer import Scorer
@@ -114,11 +114,12 @@ def collect(
     number: int,
     relations: RelationSet,
     annotator: Annotator,
+    documents: Iterable[Document],
     prototypes: NDArray[np.float32],
 ) -> Candidates:
     """Return all candidates of some of the set's relations that one model gives, with no threshold.
 
-    ``prototypes`` are those that `learned_prototypes` gives for the model.
+    ``documents`` are the set's texts, annotated; ``prototypes`` those that `learned_prototypes` gives for the model.
     """
     rules = make_rules(relations, scorer.contract, None, max_relations=len(relations))
     job = Job(RecordSettings(), annotator, scorer, relations, rules)
@@ -127,8 +128,8 @@ def collect(
     nothing = (scorer.relation_vectors(_nothing(relations)), prototypes)
     features: list[NDArray[np.float64]] = []
     level = _Level(len(relations))
-    documents = judges.watched(labelled_documents(annotator, text_set.texts, text_set.entities), lambda texts: None)
-    for batch in encoded_batches(documents, job, Counts()):
+    watched = judges.watched(documents, lambda texts: None)
+    for batch in encoded_batches(watched, job, Counts()):
         decisions = decide_batch(batch, job, unruled(rules))
         rows = np.asarray(collector.add(batch, decisions), dtype=np.int64)
         likeliest = np.full((len(batch.pairs), len(nothing)), -1.0)
@@ -176,22 +177,23 @@ def collect_all(
     text_set: TextSet,
     scorers: Sequence[Scorer],
     annotator: Annotator,
-    silent: Sequence[LabelledSentence],
+    prototypes: Callable[[Scorer], NDArray[np.float32]],
     show: Callable[[str], None],
 ) -> Candidates:
     """Return the candidates of all relations of a set, each by a model that has not seen it.
 
-    ``silent`` are texts to learn from what pairs that state nothing are like.
+    ``prototypes`` gives what pairs that state nothing are like to a model, see `learned_prototypes`.
     """
     assigned = assign_folds(text_set.relations, scorers)
+    documents = list(labelled_documents(annotator, text_set.texts, text_set.entities))
     parts = []
     for number, scorer in enumerate(scorers):
         own = tuple(relation for relation in text_set.relations if assigned[relation.id] == number)
         if own:
             show(f"{text_set.name}: {len(own)} relations by model {number}")
             relations = replace(text_set.relations, relations=own)
-            prototypes = learned_prototypes(silent, scorer)
-            parts.append((collect(text_set, scorer, number, relations, annotator, prototypes), relations))
+            found = collect(text_set, scorer, number, relations, annotator, documents, prototypes(scorer))
+            parts.append((found, relations))
     return joined(parts, text_set.relations)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from experiments.zero_shot import __main__ as command
 from experiments.zero_shot import page
-from experiments.zero_shot.candidates import Candidates, assign_folds, collect_all, load, save
+from experiments.zero_shot.candidates import Candidates, assign_folds, collect_all, learned_prototypes, load, save
 from experiments.zero_shot.measure import decide, figures
 from experiments.zero_shot.rules import RULES
 from experiments.zero_shot.sets import TextSet, described, trained_keys, with_all_labels, without_shared
@@ -53,7 +53,7 @@ SCORERS = (FakeEngine(seen=("P112",)), FakeEngine(seen=("P26", "P19")))
 
 
 def _collected() -> Candidates:
-    return collect_all(_set(), SCORERS, FakeAnnotator(), _set().texts, lambda line: None)
+    return collect_all(_set(), SCORERS, FakeAnnotator(), partial(learned_prototypes, _set().texts), lambda line: None)
 
 
 def test_each_relation_goes_to_a_model_that_has_seen_it_under_no_name() -> None:
