@@ -162,7 +162,7 @@ class TestCalibrate:
         # 240 annotated pairs against the two relations of each fold; each relation is stated by 40.
         assert len(similarities) == len(correct) == 2 * 240 * 2 and correct.sum() == 4 * 40
         assert calibration.threshold == 0.7
-        assert calibration.fitted_on.startswith("960 pairs and relations of fitting types from ")
+        assert calibration.fitted_on.startswith("960 pairs, relations of fitting types and phrasings of these, from ")
         assert "2 folds of relations held out, expected calibration error" in calibration.fitted_on
         assert read_calibration(run) == load_run(run).calibration == calibration
         assert shown
