@@ -144,9 +144,15 @@ def unstated(run: Path, scorers: Sequence[Scorer]) -> Iterator[Line]:
         yield {"set": "unstated", **measure_unstated(load_scorer(run, "auto", None), annotator)}
 
 
-@cache
 def prototypes_of(scorer: Scorer) -> NDArray[np.float32]:
     """Return what pairs that state nothing are like to a model, learned from the texts that rules are fitted on."""
+    # A protocol is not known to be hashable, as all that load_scorer gives is.
+    loaded: Any = scorer
+    return _prototypes(loaded)
+
+
+@cache
+def _prototypes(scorer: Scorer) -> NDArray[np.float32]:
     return learned_prototypes(KNOWN_SET().texts, scorer)
 
 
