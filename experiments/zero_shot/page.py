@@ -35,7 +35,10 @@ What comes out of plain text for relations that a model has not seen under any n
 dealt into folds; each fold's model was trained without the relations of its fold (and what is the same under another
 name), and every relation here is scored by such a model. The models have seen neither Re-DocRED's test documents, nor
 KnowledgeNet, nor SemEval, nor the test half of the contrast pairs. Entity types mask what cannot be, a symmetric
-relation comes out once, and of inverses the better one, whatever the rule.
+relation comes out once, and of inverses the better one, whatever the rule. Texts are not held out with relations: a
+sentence whose relation is of the fold's may have served to train the fold's model for what else is in it, and so may a
+clause that was made of it and left open ([contrast](../contrast/README.md#more-of-them-made)), as a pair that states
+none of the other relations.
 
 A rule's parameters and its cut (where F1 is highest) come from Re-DocRED's dev documents and from relations of *other*
 folds than the one that is measured. Those documents were trained on, though not with these relations. All figures are
