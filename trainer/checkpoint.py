@@ -206,9 +206,7 @@ def load_checkpoint(
                 {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
             )
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: is damaged, or of another configuration ({str(error).splitlines()[0]}); train anew"
-        ) from error
+        raise ModelError(f"{path}: is damaged, or of another configuration than config.yaml's; train anew") from error
     state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
