@@ -111,11 +111,11 @@ class OutputDirectory:
         self._write(RUN_FILE, lambda file: write_all(file, content))
 
     def write_rejects(self) -> None:
-        """Gather the rejects of all shards that are done, in their order."""
+        """Gather the rejects of all shards that are done, in their order; raise OutputError for a damaged record."""
 
         def write(file: BinaryIO) -> None:
             for index in self.recorded():
-                lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in self.read_record(index).rejects)
+                lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in self._own_record(index).rejects)
                 write_all(file, "".join(lines).encode())
 
         self._write(REJECTS_FILE, write)
@@ -181,6 +181,16 @@ class OutputDirectory:
         ours |= set(map(temporary_name, ours))
         strange = [name for name in self.folder.files() if name not in ours and not _PART.fullmatch(name)]
         return not strange and bool(self.recorded())
+
+    def _own_record(self, index: int) -> ShardRecord:
+        """Return the record of a shard that this run has done."""
+        try:
+            return self.read_record(index)
+        except ValueError as error:
+            raise OutputError(
+                f"{self.folder.within(record_name(index))}: was changed since it was written ({error}); "
+                "the same command does that part again, and goes on"
+            ) from error
 
     def _is_whole(self, part: str) -> bool:
         try:

@@ -28,7 +28,7 @@ from zsre.runner.inputs import Kind
 from zsre.runner.job_spec import JobSpec, open_job
 from zsre.runner.kept import KeptDirectory, KeptFacts, kept_facts
 from zsre.runner.output import OutputDirectory
-from zsre.runner.ray_resources import worker_resources
+from zsre.runner.ray_resources import machine_room, worker_resources
 from zsre.runner.reading import ShardReader
 from zsre.runner.recording import Run
 from zsre.runner.stages import Advance, process_shard
@@ -212,7 +212,7 @@ def open_workers(
     started: list[Any] = []
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        count, needs = worker_resources([(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes], workers)
+        count, needs = worker_resources([machine_room(node, spec.device) for node in nodes], workers)
         if spec.threads is None and "num_gpus" not in needs:
             spec = replace(spec, threads=max(1, int(needs["num_cpus"])))
         kind = ray.remote(ShardWorker)

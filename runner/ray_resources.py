@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from typing import Final
 
@@ -11,6 +11,11 @@ from typing import Final
 _CPUS: Final = 2
 #: Ray counts CPUs and GPUs in ten-thousandths.
 _PARTS: Final = 10_000
+
+
+def machine_room(resources: Mapping[str, float], device: str) -> tuple[float, float]:
+    """Return the CPUs of a machine and those of its GPUs that a run on a device can use, given what Ray says of it."""
+    return resources.get("CPU", 0), 0 if device == "cpu" else resources.get("GPU", 0)
 
 
 def worker_resources(nodes: Sequence[tuple[float, float]], workers: int | None) -> tuple[int, dict[str, float]]:

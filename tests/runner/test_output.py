@@ -17,7 +17,9 @@ from zsre.relations.errors import OutputError
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
 from zsre.runner.output import OutputDirectory, ShardRecord, default_output
+from zsre.runner.recording import recorded
 from zsre.runner.records import Reason, Reject
+from zsre.runner.run_state import Wish
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.storage import LocalFolder
 
@@ -69,6 +71,19 @@ def test_a_record_says_what_a_shard_came_to(tmp_path: Path) -> None:
     assert record.counts == Counts(shards=1, triples=2)
     assert [reject["line"] for reject in record.rejects] == [3]
     assert [own.index for own in output.done()] == [7]
+
+
+def test_a_record_that_was_changed_during_the_run_is_told_and_the_run_can_go_on(tmp_path: Path) -> None:
+    output = OutputDirectory(LocalFolder(tmp_path / "out"))
+    facts = {"corpus": "corpus.jsonl"}
+    told = pytest.raises(OutputError, match=r"00000\.json: was changed since.*does that part again")
+    with told, recorded(output, (), Wish.GO_ON, facts) as run:
+        run.commit(_result(0), PLACE)
+        run.commit(_result(1, TABLE, REJECT), PLACE)
+        (tmp_path / "out" / "shards" / "00000.json").write_bytes(b"{")
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "stopped"
+    with recorded(output, (), Wish.GO_ON, facts) as run:
+        assert list(run.done) == [1]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"index": 1, "place": {}}', b"\xff"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zsre.runner.ray_resources import worker_resources
+from zsre.runner.ray_resources import machine_room, worker_resources
 
 NODES = st.lists(st.tuples(st.integers(0, 130), st.integers(0, 9)), max_size=6)
 
@@ -43,6 +43,12 @@ def test_workers_share_what_the_cluster_has(
     nodes: Sequence[tuple[float, float]], workers: int | None, expected: tuple[int, Mapping[str, float]]
 ) -> None:
     assert worker_resources(nodes, workers) == expected
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", (64, 0)), ("auto", (64, 8)), ("cuda", (64, 8))])
+def test_a_run_on_cpus_asks_for_no_gpu(device: str, expected: tuple[float, float]) -> None:
+    assert machine_room({"CPU": 64, "GPU": 8, "memory": 1e9}, device) == expected
+    assert machine_room({"memory": 1e9}, device) == (0, 0)
 
 
 @given(NODES.filter(lambda nodes: any(cpus for cpus, _ in nodes)), st.none() | st.integers(1, 60))
