@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks corpus``, ``run``, ``precision``, ``tries``, ``render`` and ``list``."""
+"""The command, ``python -m benchmarks``: making corpora, measuring, and rendering what was measured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from benchmarks import precision, tries
+from benchmarks import kept_precision, precision, tries
 from benchmarks.corpora import Sizes, make_corpora, read_manifest
-from benchmarks.page import precision_table, render, summary, tries_table, with_unit
+from benchmarks.page import kept_precision_table, precision_table, render, summary, tries_table, with_unit
 from benchmarks.plan import FP32, ROWS, Row
 from benchmarks.records import Line, append_line, commit, latest, machine, make_line, read_lines
 from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "precision", parents=[turns], help="measure what a run's precisions are worth, record and render"
     )
     precision.add_arguments(of_precision)
+    commands.add_parser("kept-precision", parents=[turns], help="measure what kept vectors lose, record and render")
     commands.add_parser("tries", parents=[turns], help="measure what was tried beside what ships, record and render")
     run = commands.add_parser("run", help="measure, record and render")
     run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
         "list": lambda: show(places),
         "render": lambda: rendered(places),
         "precision": lambda: measure_precision(arguments, places),
+        "kept-precision": lambda: measure_kept_precision(arguments, places),
         "tries": lambda: measure_tries(arguments, places),
         "run": lambda: run(arguments, places),
     }
@@ -157,7 +159,18 @@ def measure_precision(arguments: argparse.Namespace, places: Places) -> int:
     asked = f" --precisions {arguments.precisions}" if arguments.precisions else ""
     command = f"precision --run {arguments.run}{asked} --rounds {arguments.rounds}"
     lines = precision.measure(arguments, settings, circumstances(command, places))
-    print("\n".join(precision_table({line["variant"]: line for line in lines})))
+    print("\n".join(precision_table(lines)))
+    record(lines, arguments, places)
+    return 0
+
+
+def measure_kept_precision(arguments: argparse.Namespace, places: Places) -> int:
+    """Measure the precisions of kept vectors beside each other."""
+    check_counts(arguments)
+    settings = Settings(places.data, sys.executable, items=arguments.items)
+    command = f"kept-precision --rounds {arguments.rounds}"
+    lines = kept_precision.measure(arguments.rounds, settings, circumstances(command, places))
+    print("\n".join(kept_precision_table(lines)))
     record(lines, arguments, places)
     return 0
 

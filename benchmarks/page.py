@@ -30,6 +30,13 @@ Made by `{command}` of the run `{model}`, on a CPU, which is not what `cuda-fp16
 sentences are encoded one by one and not all together. *From fp32*: the largest difference of a similarity, and the
 mean.
 """
+KEPT_PRECISION: Final = "kept-precision"
+KEPT_PRECISION_INTRODUCTION: Final = """\
+Made by `{command}`: the vectors of the first {documents:,} documents of `text.jsonl` kept with `--save-pairs`, and the
+triples of the relations `{relations}` made of them. `float16` gives those of a run from the text, to the last digit.
+*Space* is of all files, with the texts. *Lost* and *new* are triples that `float16` has and the other hasn't, and the
+other way round; changes are the largest among the rest. Time is of the whole command, loading included.
+"""
 TRIES: Final = "tries"
 TRIES_INTRODUCTION: Final = """\
 What encoding was tried with, and what was expected of it beforehand. Made by `{command}`: pairing, tokenising and
@@ -42,21 +49,20 @@ SCALE: Final[Mapping[str, float]] = {"GFLOP/s": 1e9}
 def render(folder: Path) -> Path:
     """Write the page; return its path."""
     lines = latest(read_lines(folder))
-    measured = {variant: line for (name, variant), line in lines.items() if name == PRECISION}
-    # Those that took turns with each other; what is of another run, or no longer tried, has an older date.
-    measured = {variant: line for variant, line in measured.items() if line["date"] == _newest(measured.values())}
-    tried = [line for (name, _), line in lines.items() if name == TRIES]
-    tried = [line for line in tried if line["date"] == _newest(tried)]
-    text = [INTRODUCTION, *ratio_table(lines), *precisions(measured), *tries(tried), *party_tables(lines)]
-    text += machines(lines.values())
+    text = [INTRODUCTION, *ratio_table(lines)]
+    for name, introduction, title, table in PARTS:
+        if turns := _newest([line for (own, _), line in lines.items() if own == name]):
+            text += (f"## {title}", "", introduction.format(**turns[0]).rstrip(), "", *table(turns), "")
+    text += (*party_tables(lines), *machines(lines.values()))
     path = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     return path
 
 
-def _newest(lines: Iterable[Line]) -> str:
-    return max(str(line["date"]) for line in lines)
+def _newest(lines: Sequence[Line]) -> list[Line]:
+    """Return those that took turns last; what is of another run, or no longer measured, has an older date."""
+    return [line for line in lines if line["date"] == max(str(own["date"]) for own in lines)]
 
 
 def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
@@ -72,34 +78,36 @@ def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
     yield ""
 
 
-def precisions(lines: Mapping[str, Line]) -> Iterator[str]:
-    """Yield the part on precisions, if they were measured."""
-    if lines:
-        some = next(iter(lines.values()))
-        yield from ("## Precision", "", PRECISION_INTRODUCTION.format(**some).rstrip(), "")
-        yield from (*precision_table(lines), "")
-
-
-def precision_table(lines: Mapping[str, Line]) -> Iterator[str]:
+def precision_table(lines: Sequence[Line]) -> Iterator[str]:
     """Yield one line of a table for each precision that was measured."""
     yield from _table_head(
         "precision", "both files", "speed", "over fp32", "range", "F1", "with its batch", "from fp32", "on average",
         "rounds", "date",
     )  # fmt: skip
-    for name, line in lines.items():
+    for line in lines:
         ratios = line["ratios"]
         yield _table_row(
-            f"`{name}`", f"{sum(line['bytes']) / 1e6:.1f} MB", with_unit(line["median"], line["unit"]),
+            f"`{line['variant']}`", f"{sum(line['bytes']) / 1e6:.1f} MB", with_unit(line["median"], line["unit"]),
             f"{median(ratios):.2f}×", f"{min(ratios):.2f}× to {max(ratios):.2f}×", f"{line['f1']:.2f}",
             small(line["batch_change"]), small(line["from_fp32"]), small(line["from_fp32_mean"]), str(len(ratios)),
             line["date"][:10],
         )  # fmt: skip
 
 
-def tries(lines: Sequence[Line]) -> Iterator[str]:
-    """Yield the part on what was tried, if it was measured."""
-    if lines:
-        yield from ("## Tried", "", TRIES_INTRODUCTION.format(**lines[0]).rstrip(), "", *tries_table(lines), "")
+def kept_precision_table(lines: Sequence[Line]) -> Iterator[str]:
+    """Yield one line of a table for each precision that vectors were kept in."""
+    yield from _table_head(
+        "kept as", "space", "a pair", "time", "of float16's", "range", "triples", "lost", "new", "score moves by",
+        "similarity moves by", "rounds", "date",
+    )  # fmt: skip
+    for line in lines:
+        ratios = line["ratios"]
+        yield _table_row(
+            f"`{line['variant']}`", f"{line['bytes'] / 1e6:.1f} MB", f"{line['bytes'] / max(line['pairs'], 1):,.0f} B",
+            f"{line['median']:.2f} s", f"{median(ratios):.2f}×", f"{min(ratios):.2f}× to {max(ratios):.2f}×",
+            f"{line['triples']:,}", f"{line['lost']:,}", f"{line['gained']:,}", small(line["score_change"]),
+            small(line["similarity_change"]), str(len(ratios)), line["date"][:10],
+        )  # fmt: skip
 
 
 def tries_table(lines: Sequence[Line]) -> Iterator[str]:
@@ -208,3 +216,11 @@ def _table_head(*columns: str) -> tuple[str, str]:
 
 def _table_row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+#: Parts of the page without ratios to reach: the row that their lines are of, introduction, title and table.
+PARTS: Final = (
+    (PRECISION, PRECISION_INTRODUCTION, "Precision", precision_table),
+    (KEPT_PRECISION, KEPT_PRECISION_INTRODUCTION, "Precision of kept vectors", kept_precision_table),
+    (TRIES, TRIES_INTRODUCTION, "Tried", tries_table),
+)
