@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,16 +16,18 @@ from tokenizers import Tokenizer
 
 from benchmarks import kept_precision, precision, tries
 from benchmarks.corpora import Sizes, make_corpora, read_manifest
+from benchmarks.gpu import gpu_name
 from benchmarks.page import kept_precision_table, precision_table, render, summary, tries_table, with_unit
-from benchmarks.plan import FP32, ROWS, Row
+from benchmarks.plan import CUDA_FP16, FP32, Row
 from benchmarks.records import Line, append_line, commit, latest, machine, make_line, read_lines
+from benchmarks.rows import ROWS
 from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
 from benchmarks.turns import Counts, take_turns
 from zsre.relations.contract import TOKENIZER_KEY
 from zsre.relations.errors import UsageError, ZsreError
 from zsre.relations.tokens import prepare_tokenizer
 from zsre.runner.engine import shipped_model
-from zsre.runner.session import choose_device, open_session, session_metadata
+from zsre.runner.session import choose_device, open_session, processors, session_metadata
 
 PROGRAM: Final = "benchmarks"
 FAILED: Final = 3
@@ -60,12 +62,14 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("kept-precision", parents=[turns], help="measure what kept vectors lose, record and render")
     commands.add_parser("tries", parents=[turns], help="measure what was tried beside what ships, record and render")
     run = commands.add_parser("run", help="measure, record and render")
-    run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all)")
+    run.add_argument("--rows", metavar="A,B", help="some of the rows (default: all that need no GPU)")
     run.add_argument("--rounds", type=int, metavar="N", help="turns of each party (default: the row's, mostly 5)")
     run.add_argument("--items", type=int, metavar="N", help="read no more than N records, and record nothing: a try")
     run.add_argument("--competitors", default=str(COMPETITORS), metavar="PYTHON", help="the competitors' interpreter")
     run.add_argument("--model", type=Path, metavar="FILE", help="another model.onnx than the one that ships")
-    run.add_argument("--variant", default=FP32, metavar="NAME", help=f"what to call the model (default: {FP32})")
+    run.add_argument(
+        "--variant", metavar="NAME", help=f"what to call the model (default: {FP32}; {CUDA_FP16} for rows of a GPU)"
+    )
     return command
 
 
@@ -109,7 +113,8 @@ def show(places: Places) -> int:
     """Print each row, with its ratio and target."""
     lines = latest(read_lines(places.results))
     for row in ROWS:
-        ratio, span, _, target, met, date = summary(row, FP32, lines.get((row.name, FP32)))
+        variant = row.usual_variant
+        ratio, span, _, target, met, date = summary(row, variant, lines.get((row.name, variant)))
         print(f"{row.name:22}{ratio:28}{span:20}{target:10}{met:5}{date}".rstrip())
     return 0
 
@@ -124,12 +129,18 @@ def run(arguments: argparse.Namespace, places: Places) -> int:
     """Measure rows one after the other; one that can't be measured doesn't keep the others from it."""
     chosen = chosen_rows(arguments.rows)
     check_counts(arguments)
-    if arguments.model and arguments.variant == FP32:
+    on_gpu = chosen[0].gpu
+    variant = arguments.variant or chosen[0].usual_variant
+    if arguments.model and variant == FP32:
         raise UsageError("--model: give it a name with --variant, so that it is not taken for the one that ships")
+    if on_gpu and not arguments.model:
+        raise UsageError(f"--rows {arguments.rows}: give --model, exported with zsre-export --precision {CUDA_FP16}")
     model = arguments.model.resolve() if arguments.model else None
     settings = Settings(places.data, arguments.competitors, model=model, items=arguments.items)
+    if on_gpu:
+        settings = replace(settings, threads=processors())
     command = "run --rows {}" + "".join(f" --{name} {given}" for name, given in _given(arguments).items())
-    more = {"variant": arguments.variant, **circumstances(command, places)}
+    more = {"variant": variant, **circumstances(command, places, on_gpu)}
     failed = []
     for row in chosen:
         try:
@@ -148,7 +159,7 @@ def run(arguments: argparse.Namespace, places: Places) -> int:
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return those flags, besides the rows, that make a measurement of ``run`` what it is."""
-    usual = {"rounds": None, "model": None, "variant": FP32, "competitors": str(COMPETITORS)}
+    usual = {"rounds": None, "model": None, "variant": None, "competitors": str(COMPETITORS)}
     return {name: getattr(arguments, name) for name in usual if getattr(arguments, name) != usual[name]}
 
 
@@ -194,12 +205,13 @@ def record(lines: Sequence[Line], arguments: argparse.Namespace, places: Places)
         render(places.results)
 
 
-def circumstances(command: str, places: Places) -> dict[str, Any]:
-    """Return what is recorded of any measurement; from here on, two processors are used."""
+def circumstances(command: str, places: Places, on_gpu: bool = False) -> dict[str, Any]:
+    """Return what is recorded of any measurement; from here on, two processors are used, or all beside a GPU."""
+    used = machine(processors(), gpu_name()) if on_gpu else machine(use_processors())
     return {
         "command": f"python -m {PROGRAM} {command}",
         "commit": commit(),
-        "machine": machine(use_processors()),
+        "machine": used,
         "corpora": {name: facts["sha256"][:12] for name, facts in read_manifest(places.data).items()},
     }
 
@@ -220,6 +232,7 @@ def measure(row: Row, rounds: int, settings: Settings, more: dict[str, Any]) -> 
     with open_runners(row, settings) as runners:
         done = []
         for number, turns in enumerate(take_turns(runners, rounds), start=1):
+            check_figure(row, turns)
             done.append(turns)
             seconds = ", ".join(f"{title} {counts['seconds']:.1f} s" for title, counts in turns.items())
             logger.info("%s: round %d of %d: %s", row.name, number, rounds, seconds)
@@ -234,6 +247,13 @@ def measure(row: Row, rounds: int, settings: Settings, more: dict[str, Any]) -> 
     return line
 
 
+def check_figure(row: Row, turns: Mapping[str, Counts]) -> None:
+    """Raise PartyError if a party has not made what the row compares."""
+    for title, counts in turns.items():
+        if row.figure.name not in counts:
+            raise PartyError(f"{title}: {row.figure.name} could not be measured; see above")
+
+
 def check_same(row: Row, turns: Mapping[str, Counts]) -> None:
     """Warn of parties that should have done the same work, and haven't."""
     if row.same:
@@ -243,12 +263,17 @@ def check_same(row: Row, turns: Mapping[str, Counts]) -> None:
 
 
 def chosen_rows(text: str | None) -> list[Row]:
-    """Return the rows of a list with commas, or all; raise UsageError for one that is not known."""
+    """Return the rows of a list with commas, or all that need no GPU.
+
+    Raises UsageError for one that is not known, and for rows of which some need a GPU: those use all processors.
+    """
     rows = {row.name: row for row in ROWS}
-    names = list(rows) if text is None else text.split(",")
+    names = [row.name for row in ROWS if not row.gpu] if text is None else text.split(",")
     for name in names:
         if name not in rows:
             raise UsageError(f"--rows {text}: there is no {name!r}; give some of {','.join(rows)}")
+    if len({rows[name].gpu for name in names}) > 1:
+        raise UsageError(f"--rows {text}: measure the rows of a GPU by themselves, as they use all processors")
     return [rows[name] for name in names]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.plan import FP32, ROWS, Row, Target
+from benchmarks.plan import Row, Target
 from benchmarks.records import Line, latest, read_lines
+from benchmarks.rows import ROWS
 
 PAGE: Final = "benchmarks.md"
 NOT_RUN: Final = "not run"
@@ -194,14 +195,16 @@ def machines(lines: Iterable[Line]) -> Iterator[str]:
 
 def machine_text(machine: Mapping[str, Any]) -> str:
     """Return a machine's kind in words."""
+    gpu = f"{machine['gpu']}, " if "gpu" in machine else ""
     return (
-        f"{machine['processor']}, {machine['used']} processors used, {machine['memory_gb']} GB, "
+        f"{gpu}{machine['processor']}, {machine['used']} processors used, {machine['memory_gb']} GB, "
         f"Python {machine['python']}"
     )
 
 
 def _variants(row: Row, lines: Mapping[tuple[str, str], Line]) -> list[str]:
-    return [FP32, *sorted(variant for name, variant in lines if name == row.name and variant != FP32)]
+    usual = row.usual_variant
+    return [usual, *sorted(variant for name, variant in lines if name == row.name and variant != usual)]
 
 
 def _figures(party: Mapping[str, Any], unit: str) -> tuple[str, str]:

@@ -85,8 +85,8 @@ def latest(lines: Sequence[Line]) -> dict[tuple[str, str], Line]:
     return {(line["row"], line["variant"]): line for line in lines}
 
 
-def machine(processors: int) -> dict[str, object]:
-    """Say what kind of machine this is, and nothing that tells it from others of its kind."""
+def machine(processors: int, gpu: str | None = None) -> dict[str, object]:
+    """Say what kind of machine this is, with the GPU if one is used, and nothing that tells it from others like it."""
     name, memory = platform.machine(), None
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -96,7 +96,8 @@ def machine(processors: int) -> dict[str, object]:
         name = models[0].strip() if models else name
     if hasattr(os, "sysconf"):
         memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
-    return {"processor": name, "used": processors, "memory_gb": memory, "python": platform.python_version()}
+    found = {"processor": name, "used": processors, "memory_gb": memory, "python": platform.python_version()}
+    return {**found, "gpu": gpu} if gpu else found
 
 
 def commit() -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from benchmarks.gpu import GpuWatch
 from benchmarks.plan import Command, Party, Row, Worker
 from benchmarks.turns import Counts
 from zsre.relations.errors import ZsreError
@@ -38,7 +39,8 @@ class PartyError(ZsreError):
 class Settings:
     """Where things are, and what the command line changed.
 
-    ``model`` takes the place of the model that ships; ``items`` bounds what a worker reads and a command's documents.
+    ``model`` takes the place of the model that ships; ``items`` bounds what a worker reads and a command's documents;
+    every party has as many ``threads``.
     """
 
     data: Path
@@ -46,6 +48,7 @@ class Settings:
     python: str = sys.executable
     model: Path | None = None
     items: int | None = None
+    threads: int = THREADS
 
     def fewer(self, count: int) -> int:
         """Return a count, bounded."""
@@ -57,19 +60,33 @@ class WorkerRunner:
 
     def __init__(self, worker: Worker, settings: Settings) -> None:
         self.title = worker.title
+        self._on_gpu = worker.options.get("device") == "cuda"
         python = settings.python if worker.zsre else settings.competitors
         command = [python, "-m", f"benchmarks.parties.{worker.module}"]
         try:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                command,
+                cwd=ROOT,
+                env=environment(settings.threads),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
         except OSError as error:
             raise PartyError(f"{self.title}: {python} cannot be started ({error.strerror}); see make bench") from error
         self.facts = self._ask(json.dumps(job(worker, settings)))
 
     def measure(self) -> Counts:
-        """Let it work once."""
-        return self._ask("go")
+        """Let it work once; where it uses a GPU, tell how busy that was."""
+        if not self._on_gpu:
+            return self._ask("go")
+        watch = GpuWatch()
+        try:
+            counts = self._ask("go")
+        finally:
+            watch.stop()
+        memory, use = watch.figures()
+        return counts if memory is None or use is None else {**counts, "gpu_mb": memory, "gpu_use": use}
 
     def close(self) -> None:
         """End it."""
@@ -147,7 +164,7 @@ def open_runner(party: Party, settings: Settings, kept: Path) -> WorkerRunner | 
 
 def job(worker: Worker, settings: Settings) -> dict[str, Any]:
     """Return what a worker is told."""
-    told: dict[str, Any] = {"threads": THREADS, "model": str(settings.model or ""), **worker.options}
+    told: dict[str, Any] = {"threads": settings.threads, "model": str(settings.model or ""), **worker.options}
     for name in ("items", "of"):
         if name in told:
             told[name] = settings.fewer(told[name])
@@ -222,9 +239,9 @@ def written(out: Path) -> dict[str, float]:
     return {name: counts[name] for name in ("documents", "sentences", "triples") if name in counts}
 
 
-def environment() -> dict[str, str]:
-    """Return the environment of every party: two threads, and no network."""
-    return {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(THREADS)), "HF_HUB_OFFLINE": "1"}
+def environment(threads: int = THREADS) -> dict[str, str]:
+    """Return the environment of every party: so many threads, and no network."""
+    return {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), "HF_HUB_OFFLINE": "1"}
 
 
 def use_processors(count: int = THREADS) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,12 +13,11 @@ from typing import Final
 
 import torch
 
+from benchmarks.gpu import GpuWatch
 from zsre.relations.errors import ZsreError
 
-logger = logging.getLogger(__name__)
 #: What the commands of zsre return when they are interrupted.
 INTERRUPTED: Final = 130
-QUERY: Final = ("nvidia-smi", "--query-gpu=memory.used,utilization.gpu", "--format=csv,noheader,nounits")
 
 
 class CommandError(ZsreError):
@@ -81,35 +78,3 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[int, float | None, float | 
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-class GpuWatch:
-    """Looks at the GPU every second until it is stopped."""
-
-    def __init__(self) -> None:
-        self._samples: list[tuple[float, float]] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stopped.set()
-        self._thread.join()
-
-    def figures(self) -> tuple[float | None, float | None]:
-        """Return the most memory in use, in MB, and the mean utilisation in percent."""
-        if not self._samples:
-            return None, None
-        memory, use = zip(*self._samples, strict=True)
-        return max(memory), sum(use) / len(use)
-
-    def _look(self) -> None:
-        while not self._stopped.wait(1):
-            try:
-                found = subprocess.run(QUERY, capture_output=True, text=True, check=True).stdout
-                gpus = [tuple(map(float, line.split(","))) for line in found.splitlines()]
-                self._samples.append((max(gpu[0] for gpu in gpus), max(gpu[1] for gpu in gpus)))
-            except (OSError, subprocess.CalledProcessError, ValueError) as error:
-                logger.warning("the GPU is not watched: %s", error)
-                return

@@ -32,13 +32,22 @@ MAX_MENTIONS = 40
 def prepare(job: Job) -> Work:
     """Load the model and the relations; ``stage`` is ``decide`` or, to stop with the vectors, ``encode``."""
     change(job.get("constants", {}))
-    model = Path(job["model"]) if job.get("model") else None
-    engine = load_engine(model, "cpu", job["threads"])
+    engine = load_engine(model_path(job), job.get("device", "cpu"), job["threads"])
+    return work(job, engine, {"onnxruntime": onnxruntime_version()})
+
+
+def model_path(job: Job) -> Path | None:
+    """Return the job's model, ``None`` being the one that ships."""
+    return Path(job["model"]) if job.get("model") else None
+
+
+def work(job: Job, engine: Engine, versions: Mapping[str, object]) -> Work:
+    """Return what an engine has to do; ``versions`` are those of the libraries that it uses."""
     relations = load_relations(job["relations"])
     vectors = engine.relation_vectors(relations)
     rules, mask = make_rules(relations, engine.contract, None, 3), TypeMask(relations)
     given = [(record["text"], mentions(record)) for record in read_records(job)]
-    operations = arithmetic(engine, model, list(paired(given, mask)), mask)
+    operations = arithmetic(engine, model_path(job), list(paired(given, mask)), mask)
     graph = GraphClock(engine)
 
     def run() -> Counts:
@@ -53,7 +62,7 @@ def prepare(job: Job) -> Work:
         return {**done, **operations}
 
     facts = {"model": engine.contract.name, "fingerprint": engine.contract.fingerprint, "relations": len(relations)}
-    return Work(run, {**facts, "onnxruntime": onnxruntime_version()})
+    return Work(run, {**facts, **versions})
 
 
 def change(constants: Mapping[str, Any]) -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.page import render, summary
-from benchmarks.plan import ROWS, Row, Target
+from benchmarks.page import machine_text, render, summary
+from benchmarks.plan import Row, Target
 from benchmarks.records import RECORDS, append_line, latest, machine, make_line, predicted, read_lines
+from benchmarks.rows import ROWS
 from benchmarks.turns import Counts
 from zsre.relations.errors import DataError
 
@@ -89,7 +90,7 @@ def test_what_is_inside_stands_beside_every_row(tmp_path: Path) -> None:
     page = render(tmp_path).read_text("utf-8")
     assert len({own.name for own in ROWS}) == len(ROWS)
     for own in ROWS:
-        assert f"| {own.name} | {own.against} | {own.inside} | fp32 |" in page
+        assert f"| {own.name} | {own.against} | {own.inside} | {own.usual_variant} |" in page
         assert len({party.title for party in own.parties}) == len(own.parties)
 
 
@@ -106,3 +107,4 @@ def test_the_last_line_of_a_row_counts() -> None:
 
 def test_a_machine_is_told_by_its_kind_alone() -> None:
     assert machine(2).keys() == {"processor", "used", "memory_gb", "python"}
+    assert machine_text(machine(16, "Some GPU")).startswith("Some GPU, ")

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import Places, check_same, main
-from benchmarks.plan import ROWS, Command, Figure, Row, Worker
+from benchmarks import gpu
+from benchmarks.__main__ import Places, check_same, chosen_rows, main, measure
+from benchmarks.plan import Command, Figure, Row, Worker
+from benchmarks.rows import ROWS
 from benchmarks.running import PartyError, Settings, WorkerRunner, job, open_runners, run_whole
+from zsre.runner import engine
+from zsre.runner.session import has_cuda_driver
 
 SLOW_PART = """
 import pathlib, sys, time
@@ -117,6 +121,40 @@ def test_zsre_scores_the_pairs_that_are_given(tmp_path: Path, tiny_model: Path, 
     assert prepare({**told, "stage": "encode"}).run()["triples"] == 0
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_pytorch_scores_the_same_pairs_in_the_same_batches(
+    device: str, tmp_path: Path, tiny_model: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.parties import zsre_given, zsre_torch
+
+    graph = zsre_torch.TorchGraph
+    monkeypatch.setattr(zsre_torch, "TorchGraph", lambda own, _, width: graph(own, torch.device("cpu"), width))
+    tokens = {"cpu": engine.CPU_TOKENS, "cuda": engine.CUDA_TOKENS}
+    # Whatever is changed is put back.
+    for name in ("CPU_TOKENS", "CPU_WIDTHS"):
+        monkeypatch.setattr(engine, name, getattr(engine, name))
+    told: dict[str, Any] = {"corpus": str(given(tmp_path / "given.jsonl", 5)), "items": 5, "threads": 1}
+    told |= {"relations": str(tiny_data / "relations.yaml"), "model": str(tiny_model), "stage": "decide"}
+    ours = zsre_given.prepare(told)
+    theirs = zsre_torch.prepare({**told, "device": device})
+    counts, others = ours.run(), theirs.run()
+    assert {name: others[name] for name in ("pairs", "tokens", "flops")} == {
+        name: counts[name] for name in ("pairs", "tokens", "flops")
+    }
+    assert ours.facts["fingerprint"] == theirs.facts["fingerprint"]
+    assert "torch" in theirs.facts and "onnxruntime" not in theirs.facts
+    assert tokens[device] == engine.CPU_TOKENS
+
+
+def test_means_are_of_the_tokens_that_count() -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.parties.zsre_torch import means
+
+    states = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]]])
+    assert means(states, torch.tensor([[1, 1, 0]])).tolist() == [[2.0, 4.0]]
+
+
 def test_zsre_reads_text_to_parquet(tiny_model: Path, tiny_data: Path) -> None:
     from benchmarks.parties.zsre_text import prepare
 
@@ -145,6 +183,38 @@ def test_rows_are_listed_and_unknown_ones_refused(tmp_path: Path, capsys: pytest
     assert main(["run", "--model", "m.onnx"], places) == 2
     assert "--variant" in capsys.readouterr().err
     assert main(["run", "--rounds", "0"], places) == 2
+
+
+def test_a_gpu_is_watched_while_a_party_uses_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(
+        "product", "matmul", {"library": "numpy", "sizes": [[64, 64, 64]], "seconds": 1.5, "device": "cuda"}
+    )
+    row = Row("r", "a", "i", Figure("gpu_use", "%", clock=None), (worker,), gpu=True)
+    monkeypatch.setattr(gpu, "QUERY", [sys.executable, "-c", "print('1200, 50')"])
+    assert measure(row, 1, settings, {"variant": "cuda-fp16", "command": "", "machine": {}})["median"] == 50
+    monkeypatch.setattr(gpu, "QUERY", ["there-is-no-such-command"])
+    with pytest.raises(PartyError, match="product: gpu_use could not be measured"):
+        measure(row, 1, settings, {"variant": "cuda-fp16", "command": "", "machine": {}})
+    assert "the GPU is not watched" in caplog.text
+
+
+def test_rows_of_a_gpu_are_asked_for_with_a_model_of_theirs(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not any(row.gpu for row in chosen_rows(None)) and any(row.gpu for row in ROWS)
+    assert main(["run", "--rows", "gpu"], places) == 2
+    assert "--precision cuda-fp16" in capsys.readouterr().err
+    assert main(["run", "--rows", "gpu,start"], places) == 2
+    assert "by themselves" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(has_cuda_driver(), reason="there is a GPU")
+def test_without_a_gpu_its_rows_are_named_and_not_measured(
+    places: Places, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--rows", "gpu-use", "--items", "2", "--model", str(tiny_model)], places) == 3
+    told = capfd.readouterr().err
+    assert "no NVIDIA driver on this machine" in told and "not measured: gpu-use" in told
 
 
 def test_work_that_is_not_the_same_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,8 +8,9 @@ import time
 import pytest
 import torch
 
+from benchmarks import gpu
 from experiments import usage
-from experiments.usage import CommandError, GpuWatch, execute
+from experiments.usage import CommandError, execute
 
 
 def _python(code: str) -> list[str]:
@@ -60,20 +61,9 @@ except KeyboardInterrupt:
 
 def test_the_gpu_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(usage, "QUERY", _python("print('1200, 50')\nprint('90, 10')"))
+    monkeypatch.setattr(gpu, "QUERY", _python("print('1200, 50')\nprint('90, 10')"))
     took = execute(_python("import time; time.sleep(1.6)"))
     assert (took.gpu_memory, took.gpu_use) == (1200, 50)
-
-
-def test_a_gpu_that_cannot_be_watched_is_no_reason_to_fail(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(usage, "QUERY", ["there-is-no-such-command"])
-    watch = GpuWatch()
-    watch._thread.join(10)
-    watch.stop()
-    assert watch.figures() == (None, None)
-    assert "the GPU is not watched: " in caplog.text
 
 
 def test_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
