@@ -107,7 +107,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=1,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
-        beyond=("more_relations",),
+        beyond=("paper_parts", "more_relations"),
         choices=CHOICES,
     ),
     "gpu": Profile(
@@ -116,7 +116,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=5,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
-        beyond=("whole_more_relations",),
+        beyond=("paper_parts", "whole_more_relations"),
     ),
     "paper": Profile(
         "the paper's own settings: BERT-base, Sentence-BERT, markers, the published relation texts, all examples, five "

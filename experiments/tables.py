@@ -44,6 +44,7 @@ TITLES: Final = {
     "two_epochs": "two epochs",
     "three_epochs": "three epochs",
     "more_examples": "twice the examples, one epoch",
+    "paper_parts": "SDZRE with the paper's markers, loss and relation texts",
     "more_relations": "with Wiki-ZSL's relations seen as well",
     "sampled_texts": "zsre's and the published relation texts, one drawn at each step",
     "ranked_seen": "the paper's margins, against all seen relations",

@@ -32,6 +32,7 @@ ABOUT = {
     "projection_only": {"model.distiller"},
     "selector_only": {"model.distiller"},
     "published_texts": {"texts.sources"},
+    "paper_parts": {"model.pairing", "ranking.negatives", "ranking.scope", "texts.sources"},
     "two_epochs": {"optim.epochs"},
     "three_epochs": {"optim.epochs"},
     "more_examples": {"data"},
