@@ -29,9 +29,9 @@ from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.splits import load_described, read_split
 from zsre.relations.vectors import PairSentence
-from zsre.runner.decide import TypeMask
 from zsre.runner.engine import Engine, load_engine
 from zsre.runner.evaluate import Evaluation, Example, Passed, evaluate, sample_per_relation, single_relation_pairs
+from zsre.runner.pair_types import TypeMask
 
 #: What F1 is measured on: relations that a published split chooses epochs by.
 DATA, SPLIT, PER_RELATION, SEED = "fewrel/fewrel.json.gz", "fewrel/splits/15_ori.json", 300, 13

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Decisions, PairTypes, Rules, decide
+from zsre.runner.decide import Decisions, decide
 from zsre.runner.entities import Document, Sentence
 from zsre.runner.job import Decider, Job
+from zsre.runner.pair_types import PairTypes
 from zsre.runner.pairing import pair_mentions
 from zsre.runner.records import Record
+from zsre.runner.rules import Rules
 from zsre.runner.scorer import Encoding, Scorer
 
 #: Pairs and sentences encoded at a time; a batch also ends with its shard.

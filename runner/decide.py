@@ -6,21 +6,18 @@ work was divided into batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zsre.relations.contract import Calibration, Contract
-from zsre.relations.errors import RelationsFileError
-from zsre.relations.relation import BROAD_TYPES, RelationSet, understood_types
 from zsre.relations.vectors import PairVectors
+from zsre.runner.pair_types import PairTypes, TypeMask, Types
+from zsre.runner.rules import Rules
 from zsre.runner.screening import close_pairs, near_similarities, used_mentions
 
-#: The types of a pair's head and tail.
-Types = tuple[str | None, str | None]
 DECIMALS: Final = 4
 #: Similarity parts held at a time; 4 million are 16 MB. It bounds memory whatever the number of relations.
 _CHUNK_PARTS: Final = 4_000_000
@@ -55,119 +52,6 @@ class Decisions:
             self.parts[rows],
             self.margin[rows],
         )
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What makes a scored pair a triple: thresholds (R,) on the score, and how many relations a pair may have.
-
-    ``rivals`` gives, for each relation, those of which only one comes out between two mentions: itself, in the better
-    order, and its inverse. The other order says the same if the relation is symmetric, and the contrary if it isn't:
-    who bought a company was not bought by it.
-    """
-
-    calibration: Calibration
-    thresholds: NDArray[np.float64]
-    rivals: tuple[frozenset[int], ...]
-    max_relations: int = 3
-
-
-def make_rules(relations: RelationSet, contract: Contract, threshold: float | None, max_relations: int) -> Rules:
-    """Combine a relation's own threshold, else ``threshold``, else the model's, with the rest.
-
-    The calibration is the relations file's, if it has one, else the model's. Raises RelationsFileError for one that
-    was fitted to another model.
-    """
-    calibration = contract.calibration
-    if own := relations.calibration:
-        if own.model != contract.fingerprint:
-            raise RelationsFileError(
-                f"{relations.source}: field calibration: its scores are those of the model '{own.model}', and this is "
-                f"'{contract.fingerprint}' ({contract.name}): fit it again with zsre-eval --calibrate, or take the "
-                "field out, and thresholds that came with it"
-            )
-        calibration = Calibration(own.slope, own.intercept, calibration.threshold, f"as {relations.source} says")
-    default = calibration.threshold if threshold is None else threshold
-    chosen = [relation.threshold for relation in relations]
-    return Rules(
-        calibration=calibration,
-        thresholds=np.asarray([default if value is None else value for value in chosen], dtype=np.float64),
-        rivals=tuple(found | {index} for index, found in enumerate(swap_partners(relations))),
-        max_relations=max_relations,
-    )
-
-
-def swap_partners(relations: RelationSet) -> tuple[frozenset[int], ...]:
-    """Return, for each relation, the positions of those that say the same with head and tail swapped."""
-    partners: list[set[int]] = [{index} if relation.symmetric else set() for index, relation in enumerate(relations)]
-    for index, relation in enumerate(relations):
-        if relation.inverse is not None and relation.inverse in relations:
-            other = relations.index(relation.inverse)
-            partners[index].add(other)
-            partners[other].add(index)
-    return tuple(frozenset(found) for found in partners)
-
-
-class TypeMask:
-    """Which relations allow which types of head and tail, worked out once per pair of types.
-
-    Types that no relation names all count as one, so that labels from a corpus cannot make it grow.
-    """
-
-    def __init__(self, relations: RelationSet) -> None:
-        self._relations = relations
-        self._named = frozenset(name for relation in relations for name in (*relation.head.types, *relation.tail.types))
-        self._rows: dict[Types, NDArray[np.bool_]] = {}
-
-    def row(self, head_type: str | None, tail_type: str | None) -> NDArray[np.bool_]:
-        """Return (R,): whether each relation allows the two types in this order."""
-        key = self._known(head_type), self._known(tail_type)
-        if key not in self._rows:
-            self._rows[key] = np.asarray([relation.allows(*key) for relation in self._relations], dtype=np.bool_)
-        return self._rows[key]
-
-    def admits(self, head_type: str | None, tail_type: str | None) -> bool:
-        """Tell whether any relation allows the two types in this order."""
-        return bool(self.row(head_type, tail_type).any())
-
-    def rows(self, types: Sequence[Types]) -> NDArray[np.bool_]:
-        """Return (P, R) for the head and tail types of P pairs."""
-        if not types:
-            return np.zeros((0, len(self._relations)), dtype=np.bool_)
-        return np.stack([self.row(head, tail) for head, tail in types])
-
-    def named(self, types: Iterable[str | None]) -> frozenset[str]:
-        """Return those of the types that a relation names."""
-        return self._named.intersection(understood_types(name for name in types if name is not None))
-
-    def unnamed(self, types: Iterable[str | None]) -> list[str]:
-        """Return those of the types that no relation names, not even by what they stand for; none if none names any."""
-        if not self._named:
-            return []
-        return [name for name in types if name is not None and self._named.isdisjoint(understood_types([name]))]
-
-    def unseen(self, seen: Collection[str]) -> list[str]:
-        """Return the types that relations name but that aren't among ``seen``, sorted."""
-        return sorted(self._named.difference(seen))
-
-    def _known(self, entity_type: str | None) -> str | None:
-        known = entity_type is None or entity_type in self._named or entity_type in BROAD_TYPES
-        return entity_type if known else ""
-
-
-@dataclass(frozen=True, slots=True)
-class PairTypes:
-    """The types of head and tail of P pairs: those that occur, and which of them each pair has, (P,)."""
-
-    distinct: tuple[Types, ...]
-    which: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, types: Iterable[Types]) -> PairTypes:
-        """Number the types of pairs through."""
-        numbers: dict[Types, int] = {}
-        which = [numbers.setdefault(own, len(numbers)) for own in types]
-        return cls(tuple(numbers), np.asarray(which, dtype=np.int64))
 
 
 def decide(

@@ -11,8 +11,8 @@ from zsre.relations.catalogue import load_catalogue
 from zsre.relations.errors import NothingExtractedError, TooManyRejectsError
 from zsre.relations.relation import RelationSet
 from zsre.runner.counts import Counts
-from zsre.runner.decide import TypeMask
 from zsre.runner.output import REJECTS_FILE
+from zsre.runner.pair_types import TypeMask
 from zsre.runner.recording import Run
 from zsre.runner.report import RunSummary, reject_reasons, tell_summary
 

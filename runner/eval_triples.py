@@ -19,12 +19,12 @@ from zsre.relations.relation import OwnCalibration, RelationSet, understood_type
 from zsre.relations.relations_edit import write_thresholds
 from zsre.relations.relations_file import check_types
 from zsre.runner.calibrate import CrossValidated, Fitted, cross_validate, fit
-from zsre.runner.decide import make_rules
 from zsre.runner.entities import load_annotator
 from zsre.runner.evaluate import open_training, read_training, sentence_key, some
 from zsre.runner.gold import decided_relations
 from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import load_scorer
 from zsre.runner.triple_eval import DEFAULT_ENTITIES, Measured, measure
 from zsre.runner.triple_metrics import Judged

@@ -19,9 +19,10 @@ from zsre.relations.examples import Mention
 from zsre.relations.relation import Relation
 from zsre.runner.batch import Batch, Candidate, decide_batch, encoded_batches
 from zsre.runner.counts import Counts
-from zsre.runner.decide import DECIMALS, Decisions, Types, best_per_pair, said_by, scored
+from zsre.runner.decide import DECIMALS, Decisions, best_per_pair, said_by, scored
 from zsre.runner.entities import Sentence
 from zsre.runner.job import Job
+from zsre.runner.pair_types import Types
 from zsre.runner.pairing import LeftOut, folded, pair_mentions
 from zsre.runner.records import Record
 

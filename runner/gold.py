@@ -14,7 +14,7 @@ from itertools import product
 
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.relation import RelationSet
-from zsre.runner.decide import swap_partners
+from zsre.runner.rules import swap_partners
 
 #: Code points from start to end, end exclusive.
 Span = tuple[int, int]

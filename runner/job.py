@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from zsre.relations.relation import RelationSet
-from zsre.runner.decide import Rules, TypeMask
 from zsre.runner.entities import Annotator
+from zsre.runner.pair_types import TypeMask
 from zsre.runner.pairing import Admits
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import Rules
 from zsre.runner.scorer import RelationScorer, Scorer
 from zsre.runner.triples import SCHEMA_VERSION, relations_fingerprint, triples_schema
 

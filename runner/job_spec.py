@@ -11,13 +11,13 @@ from pathlib import Path
 from zsre.relations.catalogue import CATALOGUE, load_relations
 from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
 from zsre.relations.relations_file import check_types
-from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.flags import MAX_RELATIONS
 from zsre.runner.job import Job
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 
 
 @dataclass(frozen=True)

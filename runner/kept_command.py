@@ -11,13 +11,13 @@ from typing import Final
 
 from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import UsageError
-from zsre.runner.decide import make_rules
 from zsre.runner.ending import finish
 from zsre.runner.engine import load_relation_engine
 from zsre.runner.kept import read_marker
 from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
 from zsre.runner.plan import check_common, open_output, wanted
 from zsre.runner.recording import recorded
+from zsre.runner.rules import make_rules
 from zsre.runner.session import processors
 
 #: Flags that are for reading a corpus, and their values when they aren't given.

@@ -18,11 +18,12 @@ from zsre.relations.relation import BROAD_TYPES, Argument, Relation, RelationSet
 from zsre.runner.ahead import map_ahead
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Rules, TypeMask
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Decider
 from zsre.runner.kept import MARKER, AllowedTypes, KeptFacts
 from zsre.runner.kept_shards import StoredShard, open_shard
+from zsre.runner.pair_types import TypeMask
+from zsre.runner.rules import Rules
 from zsre.runner.scorer import RelationScorer
 from zsre.runner.shard_triples import Decided, ShardResult, TripleTable, decided
 from zsre.runner.storage import LocalFolder

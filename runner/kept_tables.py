@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from zsre.relations.vectors import PairVectors
 from zsre.runner.batch import Batch, NamedEnd, PairInText
-from zsre.runner.decide import PairTypes
 from zsre.runner.half_precision import all_finite
+from zsre.runner.pair_types import PairTypes
 from zsre.runner.shared_texts import SHARED, SharedTexts, plain_type, texts_of
 
 PRECISIONS: Final = ("float16", "int8")

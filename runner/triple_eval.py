@@ -17,11 +17,12 @@ from zsre.relations.examples import LabelledSentence, Mention
 from zsre.relations.relation import RelationSet
 from zsre.runner.batch import Batch, decide_batch, encoded_batches
 from zsre.runner.counts import Counts
-from zsre.runner.decide import Decisions, Rules
+from zsre.runner.decide import Decisions
 from zsre.runner.entities import Annotator, Document
 from zsre.runner.gold import Fact, Gold, Verdict
 from zsre.runner.job import Job
 from zsre.runner.records import Record
+from zsre.runner.rules import Rules
 from zsre.runner.triple_metrics import Judged
 
 #: Whose mentions are paired: the labels' own, those that spaCy finds, or both.

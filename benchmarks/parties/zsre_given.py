@@ -21,9 +21,11 @@ from zsre.relations.examples import Mention
 from zsre.relations.tokens import EncoderInputs, prepare_tokenizer, token_rows
 from zsre.relations.vectors import PairSentence
 from zsre.runner.batch import BATCH_PAIRS, BATCH_SENTENCES
-from zsre.runner.decide import PairTypes, TypeMask, decide, make_rules
+from zsre.runner.decide import decide
 from zsre.runner.engine import Engine, load_engine, shipped_model
+from zsre.runner.pair_types import PairTypes, TypeMask
 from zsre.runner.pairing import pair_mentions
+from zsre.runner.rules import make_rules
 from zsre.runner.session import choose_device, open_session, session_metadata
 
 MAX_MENTIONS = 40

@@ -9,7 +9,6 @@ from benchmarks.parties.zsre_given import onnxruntime_version
 from benchmarks.protocol import Counts, Job, Work, serve
 from zsre.relations.catalogue import load_relations
 from zsre.runner.corpus import CutSettings, cut
-from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.extract import extract
@@ -18,6 +17,7 @@ from zsre.runner.job import Job as ExtractJob
 from zsre.runner.output import OutputDirectory
 from zsre.runner.recording import Run
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.storage import LocalFolder
 
 

@@ -20,10 +20,10 @@ from zsre.relations.relation import Relation, RelationSet
 from zsre.relations.vectors import PairSentence, scale_blocks
 from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
-from zsre.runner.decide import make_rules
 from zsre.runner.entities import Annotator, Document
 from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import Scorer
 from zsre.runner.triple_eval import Collector, Judges, labelled_documents, unruled
 from zsre.runner.triple_metrics import Judged

@@ -23,11 +23,11 @@ from experiments.zero_shot.sets import REDOCRED_TEST, TextSet, knowledgenet, red
 from zsre.relations.relation import RelationSet
 from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
-from zsre.runner.decide import make_rules
 from zsre.runner.entities import Annotator, load_annotator
 from zsre.runner.gold import Fact, Gold, Verdict
 from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.triple_eval import labelled_documents
 

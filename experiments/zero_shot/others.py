@@ -22,10 +22,11 @@ from zsre.relations.relations_file import read_relations
 from zsre.relations.vectors import PairSentence
 from zsre.runner.batch import decide_batch, encoded_batches
 from zsre.runner.counts import Counts
-from zsre.runner.decide import TypeMask, make_rules
 from zsre.runner.entities import Annotator
 from zsre.runner.job import Job
+from zsre.runner.pair_types import TypeMask
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import Scorer
 from zsre.runner.triple_eval import labelled_documents
 from zsre.trainer.config import find_data

@@ -16,7 +16,6 @@ from zsre.relations.relation import Argument, Relation, RelationSet
 from zsre.relations.tokens import TokenSettings
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.corpus import CutSettings, Place, Shard, cut
-from zsre.runner.decide import make_rules
 from zsre.runner.entities import Document, Sentence
 from zsre.runner.inputs import Kind, find_segments
 from zsre.runner.job import Job
@@ -24,6 +23,7 @@ from zsre.runner.lines import RawLine
 from zsre.runner.output import OutputDirectory
 from zsre.runner.recording import Run
 from zsre.runner.records import Record, RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import Encoded, Encoding
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.stages import process_shard

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from tests.runner.fakes import contract
 from zsre.relations.contract import Calibration
-from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import Argument, OwnCalibration, Relation, RelationSet
 from zsre.relations.vectors import PairVectors
 from zsre.runner import decide as module
-from zsre.runner.decide import Decisions, PairTypes, Rules, TypeMask, decide, make_rules, score_pairs, swap_partners
+from zsre.runner.decide import Decisions, decide, score_pairs
+from zsre.runner.pair_types import PairTypes, TypeMask
+from zsre.runner.rules import Rules, make_rules
 
 #: Scores are σ(10 · similarity − 5): 0.5 at 0.5.
 CALIBRATION = Calibration(slope=10.0, intercept=-5.0, threshold=0.5)
@@ -54,28 +55,12 @@ def test_a_relation_is_written_at_its_threshold_and_above() -> None:
     assert _decide(_relations("a", "b", "c"), [[0.5, 0.499, 0.75]], [(0, 1)]) == [(0, "c"), (0, "a")]
 
 
-def test_a_relations_own_threshold_goes_before_the_runs_and_the_runs_before_the_models() -> None:
-    own = _relations("a", "b", a=Relation("a", "a", "a", threshold=0.2))
-    assert make_rules(own, CONTRACT, None, 3).thresholds.tolist() == [0.2, 0.5]
-    assert make_rules(own, CONTRACT, 0.9, 3).thresholds.tolist() == [0.2, 0.9]
-
-
 def test_a_relations_files_own_calibration_goes_before_the_models() -> None:
     mine = replace(_relations("a", "b"), calibration=OwnCalibration("f" * 32, slope=20.0, intercept=-15.0))
     rules = make_rules(mine, CONTRACT, None, 3)
     assert rules.calibration.probability(np.float32([0.75])).tolist() == [0.5]
     assert rules.thresholds.tolist() == [0.5, 0.5]
     assert _decide(mine, [[0.74, 0.76]], [(0, 1)]) == [(0, "b")]
-
-
-def test_a_calibration_of_another_model_is_refused() -> None:
-    other = replace(_relations("a"), calibration=OwnCalibration("0123", 20.0, -15.0), source="mine.yaml")
-    with pytest.raises(RelationsFileError) as caught:
-        make_rules(other, CONTRACT, None, 3)
-    assert str(caught.value) == (
-        f"mine.yaml: field calibration: its scores are those of the model '0123', and this is '{'f' * 32}' (fake): "
-        "fit it again with zsre-eval --calibrate, or take the field out, and thresholds that came with it"
-    )
 
 
 def test_types_mask_before_anything_is_chosen() -> None:
@@ -122,19 +107,6 @@ def test_a_rival_is_only_beaten_by_what_is_written() -> None:
     )
     # b beats a; c, whose only rival a is out, stays.
     assert _decide(relations, [[0.75, 0, 0], [0, 0.875, 0.5]], [(0, 1), (1, 0)]) == [(1, "b"), (1, "c")]
-
-
-def test_partners_are_mutual_and_need_both_relations() -> None:
-    relations = _relations(
-        "a",
-        "b",
-        "s",
-        "x",
-        a=Relation("a", "a", "a", inverse="b"),
-        s=Relation("s", "s", "s", symmetric=True),
-        x=Relation("x", "x", "x", inverse="elsewhere"),
-    )
-    assert swap_partners(relations) == (frozenset({1}), frozenset({0}), frozenset({2}), frozenset())
 
 
 def _scored(parts: list[list[list[float]]], threshold: float = 0.0) -> Decisions:
@@ -221,16 +193,3 @@ def test_no_pairs_make_no_decisions() -> None:
     assert (
         len(decide(empty, blocks, TypeMask(relations), PairTypes.of([]), np.zeros((0, 2), dtype=np.int64), rules)) == 0
     )
-
-
-def test_a_type_that_no_relation_names_fits_only_where_any_does() -> None:
-    relations = _relations("any", "typed", typed=Relation("typed", "typed", "typed", head=PEOPLE, tail=PLACES))
-    mask = TypeMask(relations)
-    assert mask.row("PERSON", "GPE").tolist() == [True, True]
-    assert mask.row("GPE", "PERSON").tolist() == [True, False]
-    assert mask.row("MADE_UP", "GPE").tolist() == [True, False]
-    assert mask.row(None, "GPE").tolist() == [True, True], "an entity without a type may stand anywhere"
-    assert mask.row("OTHER", "GPE") is mask.row("MADE_UP", "GPE"), "unknown labels share a row"
-    assert not TypeMask(RelationSet(relations.relations[1:])).admits("MADE_UP", "GPE")
-    assert mask.unseen({"GPE"}) == ["PERSON"]
-    assert mask.named(["GPE", None, "MADE_UP"]) == {"GPE"}

@@ -24,7 +24,6 @@ from tests.runner.fakes import (
 from zsre.relations.relation import Argument, Relation, RelationSet
 from zsre.relations.relations_file import read_relations
 from zsre.relations.vectors import PairSentence, PairVectors
-from zsre.runner.decide import make_rules
 from zsre.runner.engine import load_engine
 from zsre.runner.explain import Considered, ExplainedPair, Explanation, Verdict, explain
 from zsre.runner.explain_report import pair_objects
@@ -32,6 +31,7 @@ from zsre.runner.job import Job
 from zsre.runner.lines import RawLine
 from zsre.runner.pairing import LeftOut
 from zsre.runner.records import Record, RecordSettings, parse_line
+from zsre.runner.rules import make_rules
 from zsre.runner.stages import process_shard
 from zsre.runner.triples import COLUMNS
 

@@ -19,7 +19,6 @@ from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.readers import read_labelled
 from zsre.relations.relations_file import read_relations
 from zsre.runner import cli, eval_cli, eval_triples, job_spec, judge_cli
-from zsre.runner.decide import make_rules
 from zsre.runner.draw import draw, open_finished
 from zsre.runner.entities import load_annotator
 from zsre.runner.gold import decided_relations
@@ -27,6 +26,7 @@ from zsre.runner.job import Job
 from zsre.runner.judge import WHAT_COUNTS
 from zsre.runner.judged import judged_id, labelled
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.scorer import load_scorer
 from zsre.runner.triple_eval import measure
 

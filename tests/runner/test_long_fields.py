@@ -14,10 +14,10 @@ import pytest
 from tests.runner.fakes import FakeEngine, contract, held_shard, jsonl, make_job, new_run
 from zsre.runner import batch
 from zsre.runner.corpus import Place
-from zsre.runner.decide import make_rules
 from zsre.runner.kept import kept_facts, open_kept
 from zsre.runner.kept_job import KeptJob, kept_results
 from zsre.runner.records import RecordSettings
+from zsre.runner.rules import make_rules
 from zsre.runner.stages import process_shard
 
 #: Together more than 2 GiB, which is as much as an Arrow array of strings can hold.

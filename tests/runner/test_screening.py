@@ -12,7 +12,9 @@ from zsre.relations.contract import Calibration
 from zsre.relations.relation import Relation, RelationSet
 from zsre.relations.vectors import PairVectors, scale_blocks
 from zsre.runner import screening
-from zsre.runner.decide import Decisions, PairTypes, Rules, TypeMask, score_pairs, scored
+from zsre.runner.decide import Decisions, score_pairs, scored
+from zsre.runner.pair_types import PairTypes, TypeMask
+from zsre.runner.rules import Rules
 from zsre.runner.screening import close_pairs, near_similarities
 
 CALIBRATION = Calibration(slope=12.0, intercept=-1.0)
