@@ -7,35 +7,22 @@ window, rows are encoded by length; what comes out is in the order of the text.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, takewhile
-from threading import Event
 from typing import Final, Protocol
 
 from zsre.relations.errors import DataError
 from zsre.runner.ahead import work_ahead
-from zsre.runner.batch import (
-    Batch,
-    Candidate,
-    begin,
-    candidates_of,
-    count_unread,
-    encoded,
-    windows,
-)
+from zsre.runner.batch import Batch, begin, count_unread, encoded
 from zsre.runner.corpus import Shard
 from zsre.runner.counts import Counts
-from zsre.runner.entities import Document
 from zsre.runner.job import Job
+from zsre.runner.paired_windows import Progress, ShardEnd, Window, paired_windows
 from zsre.runner.reading import ShardReader
-from zsre.runner.records import Record, Reject, parse_line
 from zsre.runner.scorer import Encoding
 from zsre.runner.shard_triples import ShardResult, TripleTable, decided
-from zsre.runner.storage import readable
 
 #: Windows that a stage may be ahead of the next one, ends of shards among them.
 _AHEAD: Final = 2
@@ -66,50 +53,6 @@ class ShardSink(Protocol):
 
     def close(self) -> None:
         """Let go of what wasn't committed."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Work done since it was last told."""
-
-    size: int = 0
-    documents: int = 0
-
-    def add(self, size: int, documents: int) -> None:
-        self.size += size
-        self.documents += documents
-
-    def taken(self) -> _Progress:
-        """Return it, and begin anew."""
-        taken = _Progress(self.size, self.documents)
-        self.size = self.documents = 0
-        return taken
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    index: int
-    candidates: list[Candidate]
-    progress: _Progress
-
-
-@dataclass(frozen=True, slots=True)
-class _ShardEnd:
-    """All windows of a shard have gone by; ``counts`` has what was counted until they were encoded."""
-
-    index: int
-    rejects: tuple[Reject, ...]
-    counts: Counts
-    progress: _Progress
-
-
-@dataclass(slots=True)
-class _Reading:
-    """What is gathered while a shard is read."""
-
-    counts: Counts = field(default_factory=lambda: Counts(shards=1))
-    rejects: list[Reject] = field(default_factory=list)
-    progress: _Progress = field(default_factory=_Progress)
 
 
 def process_shard(
@@ -147,7 +90,9 @@ def process_shards(
         ending.callback(on_the_way.close)
         ending.enter_context(decider)
         used = reader or ending.enter_context(closing(ShardReader(job.records.fields)))
-        paired = ending.enter_context(closing(work_ahead(lambda stopped: _paired(shards, job, used, stopped), _AHEAD)))
+        paired = ending.enter_context(
+            closing(work_ahead(lambda stopped: paired_windows(shards, job, used, stopped), _AHEAD))
+        )
         ending.callback(on_the_way.cancel)
         try:
             for item in paired:
@@ -177,26 +122,26 @@ class _OnTheWay:
         # Ahead of any window: a model's threads do one thing after the other.
         decider.submit(lambda: job.relation_vectors)
         self._unfinished: deque[_Gathered] = deque()
-        self._encoding: deque[tuple[_Gathered, _Window | _ShardEnd, Encoding | None]] = deque()
-        self._deciding: deque[tuple[_Progress, Future[ShardResult | None]]] = deque()
+        self._encoding: deque[tuple[_Gathered, Window | ShardEnd, Encoding | None]] = deque()
+        self._deciding: deque[tuple[Progress, Future[ShardResult | None]]] = deque()
         self._within = self._between = False
 
-    def begin(self, item: _Window | _ShardEnd) -> None:
+    def begin(self, item: Window | ShardEnd) -> None:
         """Begin to encode a window, or take note of the end of a shard."""
         if not self._within:
             self._unfinished.append(_Gathered(item.index, self._job, self._sink))
-        self._within = isinstance(item, _Window)
-        encoding = begin(item.candidates, self._job.engine) if isinstance(item, _Window) else None
+        self._within = isinstance(item, Window)
+        encoding = begin(item.candidates, self._job.engine) if isinstance(item, Window) else None
         self._encoding.append((self._unfinished[-1], item, encoding))
 
     def hand_on(self, most: int) -> None:
         """Hand on what comes first, to be decided on, until at most so many windows and ends of shards are left."""
         while len(self._encoding) > most:
             gathered, item, encoding = self._encoding[0]
-            if encoding is not None and isinstance(item, _Window):
+            if encoding is not None and isinstance(item, Window):
                 step: Callable[[], ShardResult | None] = partial(gathered.add, encoded(item.candidates, encoding))
             else:
-                assert isinstance(item, _ShardEnd)
+                assert isinstance(item, ShardEnd)
                 step = partial(gathered.finished, item)
             self._between = True
             self._encoding.popleft()
@@ -234,20 +179,6 @@ class _OnTheWay:
             gathered.close()
 
 
-def _paired(shards: Iterable[Shard], job: Job, reader: ShardReader, stopped: Event) -> Generator[_Window | _ShardEnd]:
-    """Read shards, find sentences and mentions, and pair them."""
-    for shard in shards:
-        reading = _Reading()
-        documents = _tracked(job.annotator.annotate(_records(shard, job, reader, reading)), job.keep, reading)
-        going_on = takewhile(lambda document: not stopped.is_set(), documents)
-        candidates = chain.from_iterable(candidates_of(document, job, reading.counts) for document in going_on)
-        for window in windows(candidates):
-            yield _Window(shard.index, window, reading.progress.taken())
-        if stopped.is_set():
-            return
-        yield _ShardEnd(shard.index, tuple(reading.rejects), reading.counts, reading.progress.taken())
-
-
 class _Gathered:
     """The triples of a shard, as its windows come, and its vectors, if they are kept."""
 
@@ -264,7 +195,7 @@ class _Gathered:
         if self._sink is not None:
             self._sink.add(batch)
 
-    def finished(self, end: _ShardEnd) -> ShardResult:
+    def finished(self, end: ShardEnd) -> ShardResult:
         """Return what the shard came to, its vectors in place."""
         end.counts.add(self._unread)
         if self._sink is not None:
@@ -275,46 +206,3 @@ class _Gathered:
         """Let go of vectors that were not put in place."""
         if self._sink is not None:
             self._sink.close()
-
-
-def _records(shard: Shard, job: Job, reader: ShardReader, reading: _Reading) -> list[Record]:
-    """Read the records of a shard; note its rejects and blank lines."""
-    records: list[Record] = []
-    counts, file = reading.counts, readable(shard.file)
-    for line in reader.lines(shard):
-        counts.lines += 1
-        match parse_line(line, file, job.records, shard.id_prefix):
-            case Record() as record:
-                records.append(record)
-                continue
-            case Reject() as reject:
-                if job.records.stop_at_reject:
-                    raise DataError(_stopping(reject))
-                reading.rejects.append(reject)
-                counts.rejects[reject.reason.value] += 1
-            case None:
-                counts.blank_lines += 1
-        reading.progress.add(line.size, 0)
-    counts.repeated_ids = len(records) - len({record.id for record in records})
-    return records
-
-
-def _stopping(reject: Reject) -> str:
-    return (
-        f"{reject.file}, line {reject.line}: {reject.reason}: {reject.detail}; "
-        "mend it, or leave such lines out: --on-error skip"
-    )
-
-
-def _tracked(documents: Iterable[Document], keep: Sequence[str], reading: _Reading) -> Iterator[Document]:
-    counts = reading.counts
-    for document in documents:
-        counts.documents += 1
-        counts.given_entities += document.record.entities is not None
-        kept = zip(keep, document.record.kept, strict=True)
-        counts.fields_missing.update(name for name, value in kept if value is None)
-        counts.sentences += len(document.sentences)
-        counts.crossing_mentions += document.crossing
-        counts.mentions += document.crossing + sum(len(sentence.mentions) for sentence in document.sentences)
-        reading.progress.add(document.record.size, 1)
-        yield document
