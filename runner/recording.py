@@ -77,7 +77,6 @@ def recorded(
         except BaseException as error:
             with suppress(ZsreError):
                 output.write_rejects()
-            with suppress(ZsreError):
                 output.write_run({"status": "stopped", **told, "stopped": _now(), "counts": run.counts.to_dict()})
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(_how_far(run)) from error

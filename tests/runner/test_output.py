@@ -81,7 +81,7 @@ def test_a_record_that_was_changed_during_the_run_is_told_and_the_run_can_go_on(
         run.commit(_result(0), PLACE)
         run.commit(_result(1, TABLE, REJECT), PLACE)
         (tmp_path / "out" / "shards" / "00000.json").write_bytes(b"{")
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "stopped"
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "running"
     with recorded(output, (), Wish.GO_ON, facts) as run:
         assert list(run.done) == [1]
 
