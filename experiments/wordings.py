@@ -23,11 +23,11 @@ from torch import Tensor
 
 from benchmarks.records import commit
 from experiments.adapted_pairs import pair_tables
-from zsre.relations.relation import Relation
+from zsre.relations.relation import Relation, without_ends
 from zsre.trainer.config import AdapterConfig, TextConfig, read_config
 from zsre.trainer.folds import FOLDS, deal_folds
 from zsre.trainer.relation_adapter import fit_adapter
-from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, without_ends
+from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table
 from zsre.trainer.setup import load_texts
 
 ROOT: Final = Path(__file__).parents[1]

@@ -8,24 +8,36 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
 from zsre.relations.terminal import PlainFormatter, printable_lines
+from zsre.runner.engine import shipped_model
+
+if TYPE_CHECKING:
+    from zsre.exporter.files import Exported
 
 PROGRAM: Final = "zsre-export"
 INTERRUPTED: Final = 130
 RUNS: Final = Path("runs")
+#: What stands for the model that comes with zsre, where a file is asked for.
+SHIPPED: Final = "shipped"
 #: Spelt out, since those of the exporter come with onnx, which may be missing.
 PRECISIONS: Final = ("fp32", "fp16", "int8", "cuda-fp16", "dynamic-int8")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
-    command = CommandParser(prog=PROGRAM, description="Turn a run directory into model.onnx and model.relations.onnx.")
+    about = "Turn a run directory, or another exported model, into model.onnx and model.relations.onnx."
+    command = CommandParser(prog=PROGRAM, description=about)
     command.add_argument("output", type=Path, help="model file to write, ending in .onnx")
-    command.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
+    source = command.add_mutually_exclusive_group()
+    source.add_argument("--run", type=Path, help="run directory (default: the newest finished one under runs/)")
+    source.add_argument(
+        "--from", dest="source", metavar="MODEL", type=Path,
+        help=f"exported model.onnx to make another precision of, or '{SHIPPED}' for the one that comes with zsre",
+    )  # fmt: skip
     command.add_argument(
         "--precision", choices=PRECISIONS, default="fp16",
         help="fp32, fp16, int8: how weights are stored, computing in 32 bits; cuda-fp16: computing in fp16 on a GPU; "
@@ -53,25 +65,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Export the run asked for, or the newest one, and print what came of it."""
+    """Export the run or the model that is asked for, or the newest run, and print what came of it."""
     if arguments.output.suffix != ".onnx":
         raise UsageError(f"{arguments.output}: a model file's name ends in .onnx")
-    try:
-        from zsre.exporter.export import export_run
-        from zsre.trainer.checkpoint import read_run
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"exporting needs {error.name}: pip install 'zsre[train]'") from error
-    run = arguments.run or newest_run(RUNS)
-    read_run(run)  # so that only a run is named
-    print(f"exporting {run}", file=sys.stderr)
-    exported = export_run(run, arguments.output, arguments.precision)
+    exported, of = converted(arguments) if arguments.source else exported_run(arguments)
     for path, size in zip((exported.model, exported.relations), exported.bytes, strict=True):
         print(f"{path}: {size / 1e6:.1f} MB")
     parity = exported.parity
     print(
-        f"largest difference from the torch model over {parity.sentences} sentences: mention vectors "
+        f"largest difference from {of} over {parity.sentences} sentences: mention vectors "
         f"{parity.mentions:.1e}, context vectors {parity.contexts:.1e}, relation vectors {parity.relations:.1e}"
     )
+
+
+def exported_run(arguments: argparse.Namespace) -> tuple[Exported, str]:
+    """Export a run; return what came of it, and what it was compared with."""
+    try:
+        from zsre.exporter.export import export_run
+        from zsre.trainer.checkpoint import read_run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"exporting a run needs {error.name}: pip install 'zsre[train]'") from error
+    run = arguments.run or newest_run(RUNS)
+    read_run(run)  # so that only a run is named
+    print(f"exporting {run}", file=sys.stderr)
+    return export_run(run, arguments.output, arguments.precision), "the torch model"
+
+
+def converted(arguments: argparse.Namespace) -> tuple[Exported, str]:
+    """Make another precision of a model; return what came of it, and what it was compared with."""
+    try:
+        from zsre.exporter.convert import convert_model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"converting a model needs {error.name}: pip install 'zsre[convert]'") from error
+    source = shipped_model() if str(arguments.source) == SHIPPED else arguments.source
+    print(f"converting {source}", file=sys.stderr)
+    return convert_model(source, arguments.output, arguments.precision), str(arguments.source)
 
 
 def newest_run(root: Path) -> Path:

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import onnx
+import torch
 from safetensors.torch import save
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from torch import nn
 
-from zsre.exporter.dynamic import quantise_products
-from zsre.exporter.graph import export_relations, export_sentences, save_model
-from zsre.exporter.half import half_model
-from zsre.exporter.parity import Parity, check_parity
-from zsre.exporter.precision import FINE, STORAGE, Precision, store_weights
-from zsre.relations.contract import (
-    CONTRACT_KEY,
-    RELATIONS_ROLE,
-    ROLE_KEY,
-    SENTENCES_ROLE,
-    TOKENIZER_KEY,
-    UNCALIBRATED,
-    Calibration,
-    Contract,
-)
-from zsre.relations.errors import OutputError
+from zsre.exporter.files import Exported, Half, make_folder, write_model
+from zsre.exporter.graph import export_relations, export_sentences
+from zsre.exporter.parity import Outputs, check_parity, probe_inputs, probe_relations
+from zsre.exporter.precision import Precision, relations_at, sentences_at
+from zsre.relations.contract import UNCALIBRATED, Calibration, Contract
+from zsre.relations.tokens import EncoderInputs
 from zsre.runner.engine import relations_path
-from zsre.trainer.model import SentenceModel
 from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import TrainedRun, load_run
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The two files, their sizes in bytes, and how close they come to the torch model."""
-
-    model: Path
-    relations: Path
-    bytes: tuple[int, int]
-    parity: Parity
 
 
 def export_run(run_directory: Path, output: Path, precision: Precision) -> Exported:
@@ -57,30 +34,22 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     encoder = run.relation_encoder()
     contract = run_contract(run, encoder, precision)
     relation_tokenizer = _relation_tokenizer(encoder.model)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        sentences = store_weights(sentence_graph(run.model, precision), STORAGE[precision])
-        relations = export_relations(encoder.transformer, run.adapter)
-        relations = store_weights(relations, STORAGE[precision], fine=(FINE,) if run.adapter else ())
-        for graph, role, tokenizer, path in (
-            (sentences, SENTENCES_ROLE, run.tokenizer, output),
-            (relations, RELATIONS_ROLE, relation_tokenizer, relations_path(output)),
-        ):
-            add_metadata(graph, contract, role, tokenizer)
-            save_model(graph, path)
-    except OSError as error:
-        raise OutputError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
-    parity = check_parity(run, encoder, output, precision)
-    sizes = (output.stat().st_size, relations_path(output).stat().st_size)
+    make_folder(output)
+    sentences = sentences_at(export_sentences(run.model), precision)
+    relations = relations_at(export_relations(encoder.transformer, run.adapter), precision)
+    sizes = write_model(output, contract, Half(sentences, run.tokenizer), Half(relations, relation_tokenizer))
+    inputs = probe_inputs(run.tokenizer, run.tokens)
+    parity = check_parity(output, precision, inputs, torch_outputs(run, encoder, inputs), "the torch model")
     return Exported(output, relations_path(output), sizes, parity)
 
 
-def sentence_graph(model: SentenceModel, precision: Precision) -> onnx.ModelProto:
-    """Trace the sentence side, with whatever computes in less than 32 bits; what doesn't is yet to be stored small."""
-    if precision == "cuda-fp16":
-        return export_sentences(half_model(model))
-    graph = export_sentences(model)
-    return quantise_products(graph) if precision == "dynamic-int8" else graph
+def torch_outputs(run: TrainedRun, encoder: RelationEncoder, inputs: EncoderInputs) -> Outputs:
+    """Return what the torch model makes of the sentences and relations that exports are compared on."""
+    arrays = (inputs.input_ids, inputs.attention_mask, inputs.mentions, inputs.pairs)
+    with torch.inference_mode():
+        output = run.model(*(torch.from_numpy(array) for array in arrays))
+    relations = encoder.blocks(list(probe_relations()), run.config.model.alpha)
+    return Outputs(output.mention_vectors_MD.numpy(), output.context_vectors_PD.numpy(), relations)
 
 
 def run_contract(run: TrainedRun, relations: RelationEncoder, precision: Precision) -> Contract:
@@ -124,17 +93,6 @@ def level_calibration(run: TrainedRun) -> Calibration:
         return UNCALIBRATED
     slope, level = run.facts.level_slope, run.facts.level
     return Calibration(slope, -slope * level, 0.5, "the level learned on the training relations")
-
-
-def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenizer: Tokenizer) -> None:
-    """Put everything that the runner needs into the file's metadata."""
-    fields: Mapping[str, str] = {
-        CONTRACT_KEY: contract.to_json(),
-        ROLE_KEY: role,
-        TOKENIZER_KEY: tokenizer.to_str(),
-    }
-    onnx.helper.set_model_props(model, dict(fields))
-    model.producer_name, model.producer_version = "zsre", importlib.metadata.version("zsre")
 
 
 def _relation_tokenizer(encoder: SentenceTransformer) -> Tokenizer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 
 import onnx
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from zsre.relations.contract import ADAPTED, BLOCKS
-from zsre.relations.private_files import make_private, publish
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.relation_adapter import RelationAdapter
 
@@ -122,13 +120,3 @@ def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     return model
-
-
-def save_model(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model as one self-contained file, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        onnx.save_model(model, str(make_private(temporary)), save_as_external_data=False)
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

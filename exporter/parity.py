@@ -1,4 +1,4 @@
-"""An export isn't finished until the runner's scorer gives what the torch model gives."""
+"""An export isn't finished until the runner's scorer gives what the model gives that it was made of."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from zsre.exporter.precision import Precision
 from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
-from zsre.relations.relation import RelationSet
-from zsre.relations.tokens import encoder_inputs, token_rows
+from zsre.relations.relation import Relation, RelationSet, without_ends
+from zsre.relations.tokens import EncoderInputs, TokenSettings, encoder_inputs, token_rows
 from zsre.relations.vectors import PairSentence
-from zsre.runner.engine import load_engine
-from zsre.trainer.relation_table import RelationEncoder, without_ends
-from zsre.trainer.setup import TrainedRun
+from zsre.runner.engine import Engine, load_engine
 
 #: The largest difference of a vector's element that an export may show: far above what storing weights small costs,
 #: far below what a graph that computes something else shows. The check runs on a CPU, also of what is for CUDA.
@@ -36,7 +35,7 @@ RELATIONS: Final = 40
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest differences between exported file and torch model: of mention, context and relation vectors."""
+    """Largest differences of an export from what it was made of: of mention, context and relation vectors."""
 
     mentions: float
     contexts: float
@@ -61,34 +60,54 @@ SENTENCES = (
 )
 
 
-def check_parity(run: TrainedRun, encoder: RelationEncoder, model: Path, precision: Precision) -> Parity:
-    """Compare the exported file, through the runner, with the torch model.
+@dataclass(frozen=True)
+class Outputs:
+    """What a model makes of `SENTENCES` and `probe_relations`: (M, D), (P, D) and (R, 3, D)."""
+
+    mentions: NDArray[np.float32]
+    contexts: NDArray[np.float32]
+    relations: NDArray[np.float32]
+
+
+def probe_inputs(tokenizer: Tokenizer, tokens: TokenSettings) -> EncoderInputs:
+    """Return the sentences that exports are compared on, as the graph reads them."""
+    return encoder_inputs(token_rows([mark_up(text) for text in SENTENCES], tokenizer, tokens).rows, tokens.pad_id)
+
+
+def probe_relations() -> tuple[Relation, ...]:
+    """Return the relations that exports are compared on.
+
+    In full, where an adapter moves them little, and with their ends left out, where it moves them much.
+    """
+    known = load_relations("wikidata").relations[:RELATIONS]
+    return (*known, *map(without_ends, known))
+
+
+def engine_outputs(engine: Engine, inputs: EncoderInputs) -> Outputs:
+    """Return what an exported model makes of them."""
+    known = probe_relations()
+    # No two relations of a set may have one id.
+    halves = known[:RELATIONS], known[RELATIONS:]
+    relations = np.concatenate([engine.relation_vectors(RelationSet(own)) for own in halves])
+    return Outputs(*engine.run_graph(inputs), relations)
+
+
+def check_parity(model: Path, precision: Precision, inputs: EncoderInputs, expected: Outputs, of: str) -> Parity:
+    """Compare an exported file, through the runner, with what it was made of, called ``of``.
 
     Raises ModelError if they differ by more than the precision explains.
     """
-    sentences = [mark_up(text) for text in SENTENCES]
-    engine = load_engine(model, "cpu")
-    rows = token_rows(sentences, run.tokenizer, run.tokens).rows
-    inputs = encoder_inputs(rows, run.tokens.pad_id)
-    arrays = (inputs.input_ids, inputs.attention_mask, inputs.mentions, inputs.pairs)
-    with torch.inference_mode():
-        output = run.model(*(torch.from_numpy(array) for array in arrays))
-    exact = engine.run_graph(inputs)
-    known = load_relations("wikidata").relations[:RELATIONS]
-    # In full, where an adapter moves them little, and with their ends left out, where it moves them much.
-    asked = (known, tuple(without_ends(relation) for relation in known))
-    torch_relations = encoder.blocks([*asked[0], *asked[1]], run.config.model.alpha)
-    found = np.concatenate([engine.relation_vectors(RelationSet(relations)) for relations in asked])
+    found = engine_outputs(load_engine(model, "cpu"), inputs)
     parity = Parity(
-        mentions=_largest(exact[0], output.mention_vectors_MD.numpy()),
-        contexts=_largest(exact[1], output.context_vectors_PD.numpy()),
-        relations=_largest(found, torch_relations),
-        sentences=len(sentences),
+        mentions=_largest(found.mentions, expected.mentions),
+        contexts=_largest(found.contexts, expected.contexts),
+        relations=_largest(found.relations, expected.relations),
+        sentences=len(SENTENCES),
     )
     limit = LIMITS[precision]
     if not parity.largest <= limit:
         raise ModelError(
-            f"{model}: differs from the torch model by {parity.largest:.1e}, and {precision} explains no more than "
+            f"{model}: differs from {of} by {parity.largest:.1e}, and {precision} explains no more than "
             f"{limit:.0e}, so do not use it"
         )
     return parity

@@ -1,6 +1,6 @@
 """How weights are stored: fp32, fp16, or int8 with a scale for each output channel. What is stored so computes in fp32.
 
-Two precisions are of computing, too: `half` makes cuda-fp16, and `dynamic` makes dynamic-int8.
+Two precisions are of computing, too, on the sentence side: `half` makes cuda-fp16, and `dynamic` makes dynamic-int8.
 
 Small storage is written as Cast (and Mul), which ONNX Runtime folds into plain fp32 weights when it loads the
 file. DequantizeLinear would be fused into low-precision kernels instead, silently and at a loss.
@@ -16,6 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from zsre.exporter.dynamic import quantise_products
+from zsre.exporter.half import halve_products
+from zsre.relations.contract import ADAPTED
 from zsre.relations.errors import ModelError
 
 Storage = Literal["fp32", "fp16", "int8"]
@@ -29,12 +32,29 @@ STORAGE: Final[Mapping[Precision, Storage]] = {
     "cuda-fp16": "fp16",
     "dynamic-int8": "int8",
 }
+#: What the names of stored weights end in, and that of their values in fp32 before they are scaled.
+_FP16, _INT8, _SCALE, _WIDE = ".fp16", ".int8", ".scale", ".wide"
 #: Biases, norms and other small tensors stay as they are: they weigh nothing and matter most.
 SMALLEST = 4096
 
 
 #: What takes relation vectors elsewhere adds up large moves to small ones, so that 8 bits would lose a tenth of it.
 FINE: Final = "adapter.moves_NE"
+
+
+def sentences_at(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """Return a sentence graph in fp32 at a precision."""
+    if precision == "cuda-fp16":
+        graph = halve_products(graph)
+    elif precision == "dynamic-int8":
+        graph = quantise_products(graph)
+    return store_weights(graph, STORAGE[precision])
+
+
+def relations_at(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """Return a relation graph in fp32 at a precision; it computes in fp32 at all of them."""
+    adapts = any(output.name == ADAPTED for output in graph.graph.output)
+    return store_weights(graph, STORAGE[precision], fine=(FINE,) if adapts else ())
 
 
 def store_weights(model: onnx.ModelProto, storage: Storage, fine: Collection[str] = ()) -> onnx.ModelProto:
@@ -57,23 +77,51 @@ def store_weights(model: onnx.ModelProto, storage: Storage, fine: Collection[str
         if array.dtype != np.float32 or array.ndim != 2 or array.size < SMALLEST:
             keep.append(tensor)
         elif storage == "fp16" or tensor.name in fine:
-            new.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + ".fp16"))
+            new.append(numpy_helper.from_array(array.astype(np.float16), tensor.name + _FP16))
             nodes.append(helper.make_node("Cast", [new[-1].name], [tensor.name], to=TensorProto.FLOAT))
         else:
             # Rows of an embedding, columns of a matrix: the axis along which values belong together.
             by_row = tensor.name in looked_up or tensor.name in transposed
             whole, scale = quantise(array, axis=1 if by_row else 0)
-            new.append(numpy_helper.from_array(whole, tensor.name + ".int8"))
-            new.append(numpy_helper.from_array(scale, tensor.name + ".scale"))
-            wide = tensor.name + ".wide"
-            nodes.append(helper.make_node("Cast", [tensor.name + ".int8"], [wide], to=TensorProto.FLOAT))
-            nodes.append(helper.make_node("Mul", [wide, tensor.name + ".scale"], [tensor.name]))
+            new.append(numpy_helper.from_array(whole, tensor.name + _INT8))
+            new.append(numpy_helper.from_array(scale, tensor.name + _SCALE))
+            wide = tensor.name + _WIDE
+            nodes.append(helper.make_node("Cast", [tensor.name + _INT8], [wide], to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [wide, tensor.name + _SCALE], [tensor.name]))
     rest = list(graph.node)
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(keep + new)
     graph.node.extend(nodes + rest)
     onnx.checker.check_model(stored)
     return stored
+
+
+def widen_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its weights in fp32 again, whichever way `store_weights` stored them."""
+    widened = onnx.ModelProto()
+    widened.CopyFrom(model)
+    graph = widened.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    scales = {node.input[0]: node for node in graph.node if node.op_type == "Mul" and node.input[0].endswith(_WIDE)}
+    weights: list[TensorProto] = []
+    gone: set[str] = set()
+    for node in graph.node:
+        if node.op_type != "Cast" or not node.input[0].endswith((_FP16, _INT8)) or node.input[0] not in stored:
+            continue
+        array = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        gone.add(name := node.output[0])
+        if name in scales:
+            array = array * numpy_helper.to_array(stored[scales[name].input[1]])
+            gone.add(name := scales[name].output[0])
+        weights.append(numpy_helper.from_array(array, name))
+    nodes = [node for node in graph.node if node.output[0] not in gone]
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept + weights)
+    onnx.checker.check_model(widened)
+    return widened
 
 
 def quantise(array: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

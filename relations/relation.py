@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -137,3 +137,13 @@ class RelationSet:
     def ids(self) -> tuple[str, ...]:
         """Return the ids in order."""
         return tuple(relation.id for relation in self.relations)
+
+
+def without_terms(relation: Relation) -> Relation:
+    """Return the relation as someone writes it who names the types of its ends and no terms."""
+    return replace(relation, head=Argument(relation.head.types), tail=Argument(relation.tail.types))
+
+
+def without_ends(relation: Relation) -> Relation:
+    """Return the relation as someone writes it who names neither terms nor types."""
+    return replace(relation, head=Argument(), tail=Argument())

@@ -6,7 +6,7 @@ Shape suffixes: V phrasings, R relations, D width; the axis of 3 is head, tail, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zsre.relations.errors import ModelError
-from zsre.relations.relation import Argument, Relation
+from zsre.relations.relation import Relation, without_ends, without_terms
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.vectors import scale_blocks
 from zsre.trainer.config import TextConfig
@@ -148,16 +148,6 @@ def mean_blocks(relations: Sequence[Sequence[Relation]], encoder: RelationEncode
     """Return the blocks (R, 3, D) of relations averaged over the phrasings of each."""
     table = build_table([each[0].id for each in relations], relations, encoder, alpha, torch.device("cpu"))
     return np.asarray(table.mean().numpy(), dtype=np.float32)
-
-
-def without_terms(relation: Relation) -> Relation:
-    """Return the relation as someone writes it who names the types of its ends and no terms."""
-    return replace(relation, head=Argument(relation.head.types), tail=Argument(relation.tail.types))
-
-
-def without_ends(relation: Relation) -> Relation:
-    """Return the relation as someone writes it who names neither terms nor types."""
-    return replace(relation, head=Argument(), tail=Argument())
 
 
 def _scaled(blocks_R3D: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:

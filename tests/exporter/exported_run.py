@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from zsre.exporter.export import Exported
+from zsre.exporter.files import Exported
 from zsre.exporter.parity import mark_up
 from zsre.relations.tokens import EncoderInputs, encoder_inputs, token_rows
 from zsre.runner.engine import Engine

@@ -138,7 +138,7 @@ def test_a_missing_extra_comes_with_its_install_command(
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     assert cli.main(["model.onnx"]) == 2
-    assert _error(capsys) == f"zsre-export: error: exporting needs {missing}: pip install 'zsre[train]'\n"
+    assert _error(capsys) == f"zsre-export: error: exporting a run needs {missing}: pip install 'zsre[train]'\n"
 
 
 def test_an_unknown_precision(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,3 +153,33 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"zsre {version('zsre')}\n"
+
+
+def test_the_model_that_ships_is_converted_by_name(
+    place: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "shipped_model", lambda: tiny_model)
+    assert cli.main(["gpu.onnx", "--from", "shipped", "--precision", "cuda-fp16"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == f"converting {tiny_model}\n"
+    assert shown.out.splitlines()[-1].startswith("largest difference from shipped over 5 sentences: mention vectors ")
+    assert load_engine(place / "gpu.onnx", "cpu").contract.precision == "cuda-fp16"
+
+
+def test_a_model_to_convert_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["out.onnx", "--from", "nowhere.onnx"]) == 2
+    assert "nowhere.onnx: no such model file" in _error(capsys)
+
+
+def test_a_run_or_a_model_is_given_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["out.onnx", "--from", "shipped", "--run", "runs/new"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_converting_without_onnx(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [own for own in sys.modules if own.startswith("zsre.exporter.") and own != "zsre.exporter.cli"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert cli.main(["out.onnx", "--from", "shipped"]) == 2
+    assert "converting a model needs onnx: pip install 'zsre[convert]'" in _error(capsys)

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
-from onnx import TensorProto
-from torch import nn
+from onnx import TensorProto, numpy_helper
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_difference
 from zsre.exporter.cli import PRECISIONS
-from zsre.exporter.export import Exported, export_run
-from zsre.exporter.half import HalfLinear, half_model
+from zsre.exporter.export import export_run
+from zsre.exporter.files import Exported
+from zsre.exporter.half import halve_products, in_half
 from zsre.exporter.parity import LIMITS
 from zsre.exporter.precision import STORAGE, Precision
+from zsre.relations.errors import ModelError
 from zsre.relations.vectors import PairVectors
 from zsre.runner.engine import Engine, load_engine
 
@@ -87,14 +87,31 @@ def test_fp16_multiplies_in_fp16_and_pools_in_fp32(exports: Callable[[Precision]
     assert not [tensor.name for tensor in graph.initializer if tensor.data_type == 1 and len(tensor.dims) == 2]
 
 
-def test_a_model_is_left_as_it_is_by_its_half(shared: ExportedRun) -> None:
-    halved = half_model(shared.run.model)
-    assert {parameter.dtype for parameter in shared.run.model.parameters()} == {torch.float32}
-    outside = [module for name, module in halved.named_modules() if name.partition(".")[0] != "encoder"]
-    assert sum(isinstance(module, HalfLinear) for module in outside) >= 5
-    kept = {name for name, parameter in halved.named_parameters() if parameter.dtype == torch.float32}
-    assert kept == {"pooling.score", "projection.query", "selector.offset"}
-    assert not any(isinstance(parent, nn.Linear) and parent.weight.dtype == torch.float32 for parent in outside)
+def test_a_graph_is_left_as_it_is_by_its_half(shared: ExportedRun) -> None:
+    graph = onnx.load(shared.exported.model)
+    before = graph.SerializeToString()
+    halved = halve_products(graph)
+    assert graph.SerializeToString() == before
+    # Each tensor is cast once, whoever reads it.
+    casts = [(node.input[0], node.attribute[0].i) for node in halved.graph.node if node.op_type == "Cast"]
+    assert len(casts) == len(set(casts))
+    # What isn't a product by weights, or of the encoder, reads and gives what it did.
+    kept = {tensor.name for tensor in halved.graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    assert {"model.projection.query", "model.selector.offset", "model.selector.key.bias"} <= kept
+
+
+def test_a_graph_without_an_encoder_cannot_be_halved(shared: ExportedRun) -> None:
+    graph = onnx.load(shared.exported.model)
+    for node in graph.graph.node:
+        if node.op_type == "LayerNormalization":
+            node.op_type = "Identity"
+    with pytest.raises(ModelError, match="no encoder that ends in a normalisation"):
+        halve_products(graph)
+
+
+def test_weights_beyond_what_fp16_holds_are_its_largest() -> None:
+    tensor = numpy_helper.from_array(np.float32([-3.4e38, 1.0, 7e4]), "mask")
+    assert numpy_helper.to_array(in_half(tensor, "half")).tolist() == [-65504.0, 1.0, 65504.0]
 
 
 def test_dynamic_int8_multiplies_in_8_bits_and_looks_up_in_32(exports: Callable[[Precision], Exported]) -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun
-from zsre.exporter.export import add_metadata, export_run, level_calibration, make_contract
+from zsre.exporter.export import export_run, level_calibration, make_contract
+from zsre.exporter.files import add_metadata
 from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, UNCALIBRATED, Calibration, Contract, read_contract
 from zsre.relations.errors import ModelError
 from zsre.relations.relation import Relation, RelationSet

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_difference
-from zsre.exporter.graph import RELATION_INPUTS, RELATION_OUTPUTS, SENTENCE_INPUTS, SENTENCE_OUTPUTS, save_model
+from zsre.exporter.files import save_model
+from zsre.exporter.graph import RELATION_INPUTS, RELATION_OUTPUTS, SENTENCE_INPUTS, SENTENCE_OUTPUTS
 from zsre.relations.catalogue import load_relations
 from zsre.relations.contract import ADAPTED, BLOCKS
 from zsre.relations.relation import RelationSet

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 
 from tests.exporter.exported_run import ExportedRun
-from zsre.exporter.parity import LIMITS, SENTENCES, check_parity, mark_up
+from zsre.exporter.export import torch_outputs
+from zsre.exporter.parity import LIMITS, SENTENCES, Parity, check_parity, mark_up, probe_inputs
 from zsre.exporter.precision import Precision
 from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
-from zsre.trainer.setup import load_run
+from zsre.trainer.setup import TrainedRun, load_run
 
 
 def test_an_export_in_fp32_is_the_model(either: ExportedRun) -> None:
@@ -24,25 +26,29 @@ def test_there_is_a_limit_for_each_precision() -> None:
     assert set(LIMITS) == set(get_args(Precision)) and LIMITS["fp32"] == 1e-4
 
 
+def _checked(run: TrainedRun, model: Path, precision: Precision) -> Parity:
+    inputs = probe_inputs(run.tokenizer, run.tokens)
+    expected = torch_outputs(run, run.relation_encoder(), inputs)
+    return check_parity(model, precision, inputs, expected, "the torch model")
+
+
 @pytest.mark.parametrize("precision", list(LIMITS))
 def test_a_graph_that_computes_something_else_is_refused(precision: Precision, shared: ExportedRun) -> None:
     run = load_run(shared.run.directory)
-    encoder = run.relation_encoder()
-    assert check_parity(run, encoder, shared.exported.model, precision).largest <= 1e-4
+    assert _checked(run, shared.exported.model, precision).largest <= 1e-4
     torch.manual_seed(0)
     torch.nn.init.normal_(run.model.context.weight)
     with pytest.raises(ModelError, match=f"differs from the torch model by .*, and {precision} explains no more than"):
-        check_parity(run, encoder, shared.exported.model, precision)
+        _checked(run, shared.exported.model, precision)
 
 
 def test_an_adapter_that_moves_nothing_is_noticed(shared: ExportedRun) -> None:
     run = load_run(shared.run.directory)
-    encoder = run.relation_encoder()
     assert run.adapter is not None
     run.adapter.moves_NE.zero_()
     # The made-up model's moves are small.
     with pytest.raises(ModelError, match="differs from the torch model"):
-        check_parity(run, encoder, shared.exported.model, "fp32")
+        _checked(run, shared.exported.model, "fp32")
 
 
 def test_mentions_are_read_from_brackets_and_paired_in_both_orders() -> None:

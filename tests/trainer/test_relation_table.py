@@ -15,7 +15,7 @@ from transformers import BertConfig, BertModel
 
 from tests.trainer import paper
 from zsre.relations.errors import ModelError
-from zsre.relations.relation import Argument, Relation
+from zsre.relations.relation import Argument, Relation, without_ends, without_terms
 from zsre.relations.relation_texts import relation_texts
 from zsre.trainer.config import TextConfig
 from zsre.trainer.relation_table import (
@@ -24,8 +24,6 @@ from zsre.trainer.relation_table import (
     build_table,
     check_widths,
     mean_blocks,
-    without_ends,
-    without_terms,
 )
 
 ALPHA = 0.3
