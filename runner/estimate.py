@@ -18,6 +18,7 @@ from zsre.runner.counts import Counts
 from zsre.runner.ending import EMPTY
 from zsre.runner.inputs import Kind, Segment
 from zsre.runner.job import Job
+from zsre.runner.kept_tables import vector_bytes
 from zsre.runner.lines import LineStream, RawLine
 from zsre.runner.output import parquet_bytes
 from zsre.runner.parquet_input import read_rows, row_count
@@ -53,7 +54,7 @@ class _Probe:
     size: float
 
 
-def sample(plan: Plan, job: Job) -> Sample:
+def sample(plan: Plan, job: Job, precision: str) -> Sample:
     """Run some records from all over the input, which is no stream, through the whole pipeline, and time that.
 
     Raises NothingExtractedError for an input without lines.
@@ -74,9 +75,14 @@ def sample(plan: Plan, job: Job) -> Sample:
     scale = max(1.0, sum(segment.size or 0 for segment in plan.segments) / read)
     if plan.cut.limit is not None and records:
         scale = min(scale, plan.cut.limit / records)
-    vectors = 2 * job.engine.contract.dimension * (counts.mentions + counts.scored_pairs) if plan.kept else 0
+    vectors = _kept_vectors(counts, job) * vector_bytes(job.engine.contract.dimension, precision) if plan.kept else 0
     part = len(parquet_bytes(pa.concat_tables(tables)))
     return Sample(counts, seconds, part, scale, vectors, job.engine.device)
+
+
+def _kept_vectors(counts: Counts, job: Job) -> int:
+    """Return how many vectors would be kept: of mentions, and of pairs that are encoded, allowed or not."""
+    return counts.mentions + counts.scored_pairs + (counts.unfitting_pairs if job.all_types else 0)
 
 
 def estimate_lines(taken: Sample, plan: Plan) -> Iterator[str]:

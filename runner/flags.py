@@ -14,6 +14,8 @@ STANDARD_INPUT: Final = "-"
 
 #: Most relations written for a pair, where nobody says otherwise.
 MAX_RELATIONS: Final = 3
+#: Mentions in a sentence beyond which pairs that lie far apart are left out, likewise.
+MAX_MENTIONS: Final = 40
 _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--relations": {"metavar": "FILE", "help": "relations file, or wikidata, or wikidata:P112,P26"},
     "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},
@@ -40,7 +42,7 @@ _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     "--max-mentions": {
         "type": int,
-        "default": 40,
+        "default": MAX_MENTIONS,
         "metavar": "N",
         "help": "mentions in a sentence before far pairs are left out (default: %(default)s)",
     },

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from zsre.relations.relation import RelationSet
 from zsre.runner.entities import Annotator
+from zsre.runner.flags import MAX_MENTIONS
 from zsre.runner.pair_types import TypeMask
 from zsre.runner.pairing import Admits
 from zsre.runner.records import RecordSettings
@@ -92,7 +93,7 @@ class Job(Decider):
     engine: Scorer
     relations: RelationSet
     rules: Rules
-    max_mentions: int = 40
+    max_mentions: int = MAX_MENTIONS
     all_types: bool = False
 
     @property

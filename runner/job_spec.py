@@ -13,7 +13,7 @@ from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
 from zsre.relations.relations_file import check_types
 from zsre.runner.engine import load_engine
 from zsre.runner.entities import load_annotator
-from zsre.runner.flags import MAX_RELATIONS
+from zsre.runner.flags import MAX_MENTIONS, MAX_RELATIONS
 from zsre.runner.job import Job
 from zsre.runner.pipeline import DEFAULT_PIPELINES
 from zsre.runner.records import RecordSettings
@@ -33,7 +33,7 @@ class JobSpec:
     processes: int = 1
     threshold: float | None = None
     max_relations: int = MAX_RELATIONS
-    max_mentions: int = 40
+    max_mentions: int = MAX_MENTIONS
     all_types: bool = False
     checks_types: bool = True
 

@@ -14,7 +14,7 @@ from zsre.runner.calibrate import LEAST_LABELS
 from zsre.runner.counts import counted
 from zsre.runner.flags import MAX_RELATIONS
 from zsre.runner.judge import Draw
-from zsre.runner.pipeline import DEFAULT_PIPELINES
+from zsre.runner.pipeline import is_default
 
 #: Where the calibrated relations go; the second, where they come from the first.
 _CALIBRATED: Final = ("calibrated.yaml", "recalibrated.yaml")
@@ -80,8 +80,8 @@ def _output(source: str) -> str:
 def _run_flags(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the flags without which other pairs would be candidates than in the run."""
     most, pipeline = facts.get("max_relations"), facts.get("pipeline")
-    if isinstance(pipeline, str) and (name := pipeline.partition(" ")[0]) not in ("", *DEFAULT_PIPELINES):
-        yield from ("--spacy-model", name)
+    if isinstance(pipeline, str) and pipeline and not is_default(pipeline):
+        yield from ("--spacy-model", pipeline.partition(" ")[0])
     if type(most) is int and most != MAX_RELATIONS:
         yield from ("--max-relations", str(most))
 

@@ -182,12 +182,10 @@ class KeptShard:
         self._writers: list[pq.ParquetWriter] = []
         with self._dropped_on_error():
             for path, schema in zip(self._paths, self._schemas, strict=True):
-                # No dictionary of vectors: it would be built to be thrown away. Nor are halves compressed: it would
-                # make them an eighth smaller, and reading take half as long again. Whole numbers are, as Parquet has
-                # none of less than 32 bits.
+                # No dictionary of vectors: it would be built to be thrown away. Nor are they compressed: it would make
+                # them an eighth smaller, and reading take half as long again.
                 texts = [field.name for field in schema if pa.types.is_string(plain_type(field.type))]
-                others = {name: "zstd" for name in schema.names if name != "vector"}
-                compression = others if facts.precision == "float16" else "zstd"
+                compression = {name: "zstd" for name in schema.names if name != "vector"}
                 temporary = make_private(temporary_path(path))
                 self._writers.append(open_writer(temporary, schema, compression, use_dictionary=texts))
 

@@ -11,21 +11,37 @@ from typing import Final
 
 from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import UsageError
+from zsre.relations.relation import SPACY_TYPES, understood_types
+from zsre.runner.corpus import CutSettings
 from zsre.runner.ending import finish
 from zsre.runner.engine import load_relation_engine
+from zsre.runner.flags import MAX_MENTIONS
 from zsre.runner.kept import read_marker
 from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
+from zsre.runner.kept_tables import PRECISIONS
+from zsre.runner.pipeline import is_default
 from zsre.runner.plan import check_common, open_output, wanted
 from zsre.runner.recording import recorded
+from zsre.runner.records import RecordSettings
 from zsre.runner.rules import make_rules
 from zsre.runner.session import processors
 
+_RECORDS, _CUT = RecordSettings(), CutSettings()
 #: Flags that are for reading a corpus, and their values when they aren't given.
 _READING: Final[Mapping[str, object]] = {
     "save_pairs": None,
+    "save_precision": PRECISIONS[0],
+    "save_fitting": False,
     "spacy_model": None,
+    "processes": 1,
+    "text_field": _RECORDS.text_field,
     "id_field": None,
     "keep": "",
+    "max_mentions": MAX_MENTIONS,
+    "max_line_bytes": _CUT.max_line_bytes,
+    "max_text_chars": _RECORDS.max_text_chars,
+    "on_error": "skip",
+    "shard_lines": _CUT.shard_lines,
     "limit": None,
     "append": False,
     "dry_run": False,
@@ -46,7 +62,8 @@ def run_kept(args: argparse.Namespace) -> None:
             raise UsageError(f"--{flag.replace('_', '-')}: is for reading a corpus, and {path} holds vectors")
     output = open_output(args)
     kept = read_marker(path)
-    relations = load_relations(args.relations)
+    # As for a text: what the default pipeline finds is known, and what others find is not.
+    relations = load_relations(args.relations, understood_types(SPACY_TYPES) if is_default(kept.pipeline) else None)
     scorer = load_relation_engine(args.model, args.device, args.threads)
     check_usable(path, kept, scorer, relations)
     rules = make_rules(relations, scorer.contract, args.threshold, args.max_relations)

@@ -201,11 +201,17 @@ def _mention_places(batch: Batch) -> NDArray[np.int64]:
     return places
 
 
+def vector_bytes(dimension: int, precision: str) -> int:
+    """Return what a vector takes in a file."""
+    return 2 * dimension if precision == "float16" else dimension + 4
+
+
 def _vector_fields(dimension: int, precision: str) -> list[pa.Field]:
-    number = pa.float16() if precision == "float16" else pa.int8()
-    vector = pa.field("vector", pa.list_(pa.field("element", number, nullable=False), dimension), nullable=False)
-    # Whole numbers are multiplied by the scale of their row.
-    return [vector] if precision == "float16" else [vector, pa.field("scale", pa.float32(), nullable=False)]
+    if precision == "float16":
+        numbers = pa.list_(pa.field("element", pa.float16(), nullable=False), dimension)
+        return [pa.field("vector", numbers, nullable=False)]
+    # Parquet has no whole numbers of less than 32 bits, but bytes, each of which is one, to be scaled by its row's.
+    return [pa.field("vector", pa.binary(dimension), nullable=False), pa.field("scale", pa.float32(), nullable=False)]
 
 
 def _vector_columns(vectors: NDArray[np.float16], schema: pa.Schema) -> list[pa.Array]:
@@ -215,19 +221,18 @@ def _vector_columns(vectors: NDArray[np.float16], schema: pa.Schema) -> list[pa.
     exact = vectors.astype(np.float32)
     scale = np.abs(exact).max(axis=1, initial=0.0) / _INT8_LIMIT
     whole = np.rint(exact / np.maximum(scale, np.float32(1e-12))[:, None]).astype(np.int8)
-    return [
-        pa.FixedSizeListArray.from_arrays(pa.array(whole.reshape(-1)), type=field.type),
-        pa.array(scale.astype(np.float32)),
-    ]
+    kept = pa.FixedSizeBinaryArray.from_buffers(field.type, len(whole), [None, pa.py_buffer(whole.tobytes())])
+    return [kept, pa.array(scale.astype(np.float32))]
 
 
 def _vectors(table: pa.Table) -> NDArray[np.float16]:
-    column = table.column("vector").combine_chunks()
-    width = table.schema.field("vector").type.list_size
-    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    column, kind = table.column("vector").combine_chunks(), table.schema.field("vector").type
     if "scale" not in table.column_names:
+        numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, kind.list_size)
         return np.asarray(numbers, dtype=np.float16)
-    return np.asarray(numbers * table.column("scale").to_numpy()[:, None], dtype=np.float16)
+    width = kind.byte_width
+    held = np.frombuffer(column.buffers()[1] or b"", dtype=np.int8)[column.offset * width :][: len(column) * width]
+    return np.asarray(held.reshape(-1, width) * table.column("scale").to_numpy()[:, None], dtype=np.float16)
 
 
 def _kept_count(schema: pa.Schema) -> int:

@@ -180,6 +180,11 @@ def _listened_to(nlp: Language, embedder: Any) -> bool:
     return listeners is None or not set(nlp.pipe_names).isdisjoint(listeners)
 
 
+def is_default(pipeline: str) -> bool:
+    """Tell whether a pipeline, named with or without its version, is one of the default's names."""
+    return pipeline.partition(" ")[0] in DEFAULT_PIPELINES
+
+
 def installed_default() -> str:
     """Return the name of the pipeline that is loaded when none is named; raise MissingExtraError if there is none."""
     for name in DEFAULT_PIPELINES:

@@ -27,7 +27,7 @@ from zsre.runner.extract import job_facts
 from zsre.runner.inputs import Kind
 from zsre.runner.job_spec import JobSpec, open_job
 from zsre.runner.kept import KeptDirectory, KeptFacts, kept_facts
-from zsre.runner.output import OutputDirectory
+from zsre.runner.output import OutputDirectory, read_run
 from zsre.runner.ray_resources import machine_room, worker_resources
 from zsre.runner.reading import ShardReader
 from zsre.runner.recording import Run
@@ -61,7 +61,7 @@ class ShardWorker:
         """Get ready; what goes wrong is told by `facts`, as a process that can't be made would only be tried again."""
         self._stack = ExitStack()
         self._failed: ZsreError | None = None
-        self._vectors: KeptDirectory | None = None
+        self._sees_the_run = False
         try:
             _enter(directory)
             self._job = self._stack.enter_context(open_job(spec))
@@ -86,11 +86,18 @@ class ShardWorker:
         if made_by != self._made_by:
             return _Elsewhere(WorkerError(_different(made_by, self._made_by)))
         try:
+            self._check_folder()
             result = process_shard(shard, self._job, sink=vectors, reader=self._reader)
             self._output.commit(result, shard.place)
         except ZsreError as error:
             return _Elsewhere(error)
         return result.counts
+
+    def _check_folder(self) -> None:
+        """Raise WorkerError if this machine doesn't see the run's folder under its name."""
+        if not self._sees_the_run and read_run(self._output.folder) is None:
+            raise WorkerError(_nowhere(self._output.name))
+        self._sees_the_run = True
 
 
 class _ShardError(Exception):
@@ -276,6 +283,13 @@ def _lost(shards: Iterable[Shard]) -> str:
     return (
         f"{' or '.join(parts)}: the worker was lost {_RETRIES + 1} times, perhaps for want of memory; "
         "with fewer --ray-workers, the same command goes on"
+    )
+
+
+def _nowhere(output: str) -> str:
+    return (
+        f"{socket.gethostname()}: {output}: is not the folder of this run here; all machines must see the same one, so "
+        "give a directory that they share, or a place in a store, with -o"
     )
 
 

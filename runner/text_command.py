@@ -34,7 +34,7 @@ def run_text(args: argparse.Namespace) -> None:
         _extract(args, plan, spec, shards)
         return
     with open_job(spec) as job:
-        write_out("".join(f"{line}\n" for line in estimate_lines(sample(plan, job), plan)))
+        write_out("".join(f"{line}\n" for line in estimate_lines(sample(plan, job, args.save_precision), plan)))
 
 
 @contextmanager

@@ -19,7 +19,8 @@ TEXTS = [
     "Max married Zoe. Globex was founded by Max.",
 ]
 CORPUS = jsonl([{"text": f"{text} Number {n}."} for n, text in enumerate(TEXTS * 6)]) + b"{\n\n[]\n"
-FLAGS = ("--relations", "relations.yaml", "--shard-lines", "5", "--quiet")
+FLAGS = ("--relations", "relations.yaml", "--quiet")
+OF_A_TEXT = ("--shard-lines", "5")
 
 
 class Stopping(FakeEngine):
@@ -52,7 +53,7 @@ def use_engine(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> None:
 
 def run_command(*args: str) -> int:
     given = args if args and (args[0] == "-" or not args[0].startswith("-")) else ("corpus.jsonl", *args)
-    return cli.main([*given, *FLAGS])
+    return cli.main([*given, *FLAGS, *(OF_A_TEXT if given[0] != "vectors" else ())])
 
 
 def stop_run(monkeypatch: pytest.MonkeyPatch, *args: str, after: int = 9) -> None:

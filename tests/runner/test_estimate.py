@@ -141,10 +141,16 @@ def test_a_limit_limits_the_estimate(place: Path, capsys: pytest.CaptureFixture[
 
 def test_vectors_that_would_be_kept_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "corpus.jsonl").write_bytes(jsonl(_records(1000)))
-    told = _estimate(capsys, "corpus.jsonl", "--save-pairs", "vectors")
-    mentions, pairs, width = 6 * 1000, _number(told["scored pairs"]), 8
-    number, unit = told["vectors take"].split()
-    assert float(number) * {"kB": 1e3, "MB": 1e6}[unit] == pytest.approx(2 * width * (mentions + pairs), rel=0.1)
+    mentions, width, sizes = 6 * 1000, 8, {"kB": 1e3, "MB": 1e6}
+    for flags, kept, bytes_each in (
+        ((), "pairs", 2 * width),
+        (("--save-precision", "int8"), "pairs", width + 4),
+        (("--save-fitting",), "scored pairs", 2 * width),
+    ):
+        told = _estimate(capsys, "corpus.jsonl", "--save-pairs", "vectors", *flags)
+        number, unit = told["vectors take"].split()
+        expected = bytes_each * (mentions + _number(told[kept]))
+        assert float(number) * sizes[unit] == pytest.approx(expected, rel=0.1), flags
 
 
 def test_what_the_output_holds_is_in_no_estimates_way(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

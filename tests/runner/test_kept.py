@@ -17,6 +17,7 @@ from zsre.runner import batch, cli, job_spec, kept_command
 from zsre.runner.engine import load_engine, load_relation_engine
 from zsre.runner.entities import load_annotator
 from zsre.runner.kept import COUNTS_KEY, mentions_path, pairs_path
+from zsre.runner.kept_tables import KeptWindow, pairs_schema
 
 cached_annotator = cache(load_annotator)
 TEXTS = [
@@ -142,15 +143,26 @@ def test_eight_bits_lose_little() -> None:
     assert kept["triple_id"].equals(fresh["triple_id"])
     assert np.abs(kept["similarity"].to_numpy() - fresh["similarity"].to_numpy()).max() < 0.005
     schema = pq.read_schema(pairs_path(Path("vectors"), 0))
-    assert schema.field("vector").type.value_type == pa.int8()
+    assert schema.field("vector").type == pa.binary(8)
 
 
-@pytest.mark.parametrize(("precision", "compression"), [("float16", "UNCOMPRESSED"), ("int8", "ZSTD")])
-def test_what_is_kept_is_compressed_where_that_pays(precision: str, compression: str) -> None:
+def test_a_slice_of_kept_bytes_is_read_from_where_it_begins() -> None:
+    schema = pairs_schema(3, "int8")
+    whole = np.arange(1, 13, dtype=np.int8)
+    vectors = pa.FixedSizeBinaryArray.from_buffers(pa.binary(3), 4, [None, pa.py_buffer(whole.tobytes())])
+    ends = pa.array([0, 0, 0, 0])
+    table = pa.table([ends, ends, vectors, pa.array(np.float32([1, 1, 1, 0.5]))], schema=schema)
+    mentions = pa.table({"vector": pa.array([b"abc"], pa.binary(3)), "scale": pa.array([1.0], pa.float32())})
+    window = KeptWindow(mentions, table.slice(2), 0)
+    assert window.vectors.contexts.tolist() == [[7, 8, 9], [5, 5.5, 6]]
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_all_that_is_kept_is_compressed_but_the_vectors(precision: str) -> None:
     _keep("--save-precision", precision)
     group = pq.read_metadata(pairs_path(Path("vectors"), 0)).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]
-    assert {own.compression for own in columns if own.path_in_schema.startswith("vector")} == {compression}
+    assert {own.compression for own in columns if own.path_in_schema.startswith("vector")} == {"UNCOMPRESSED"}
     assert {own.compression for own in columns if not own.path_in_schema.startswith("vector")} == {"ZSTD"}
 
 
@@ -241,9 +253,24 @@ def test_vectors_with_counts_that_are_none_are_refused(counts: str, capsys: pyte
 def test_flags_for_reading_a_corpus_are_refused_for_vectors(capsys: pytest.CaptureFixture[str]) -> None:
     _keep()
     capsys.readouterr()
-    for flag in ("--keep", "--spacy-model", "--id-field", "--save-pairs"):
-        assert _run("vectors", "relations.yaml", "kept", flag, "x") == 2
+    texts = ("--keep", "--spacy-model", "--id-field", "--save-pairs", "--text-field")
+    numbers = ("--max-mentions", "--processes", "--shard-lines", "--max-line-bytes", "--max-text-chars", "--limit")
+    given = [(flag, "x") for flag in texts] + [(flag, "7") for flag in numbers]
+    for flag, *value in (*given, ("--save-fitting",), ("--save-precision", "int8"), ("--on-error", "fail")):
+        assert _run("vectors", "relations.yaml", "kept", flag, *value) == 2
         assert _error(capsys) == f"{flag}: is for reading a corpus, and vectors holds vectors"
+
+
+def test_types_that_nothing_has_are_refused_for_vectors_as_for_a_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("typo.yaml").write_text("relations:\n  - {name: born, description: born in, head: [PERSN]}\n", "utf-8")
+    _keep()
+    monkeypatch.setattr(kept_command, "is_default", lambda pipeline: True)
+    capsys.readouterr()
+    assert _run("vectors", "typo.yaml", "kept") == 2
+    assert "PERSN" in (error := _error(capsys)) and "did you mean" in error
+    assert not Path("kept").exists()
 
 
 def test_where_vectors_may_not_go(capsys: pytest.CaptureFixture[str]) -> None:

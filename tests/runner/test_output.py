@@ -73,6 +73,17 @@ def test_a_record_says_what_a_shard_came_to(tmp_path: Path) -> None:
     assert [own.index for own in output.done()] == [7]
 
 
+def test_a_run_whose_parts_went_elsewhere_is_not_finished(tmp_path: Path) -> None:
+    there, elsewhere = (OutputDirectory(LocalFolder(tmp_path / name)) for name in ("there", "elsewhere"))
+    told = pytest.raises(OutputError, match=r"there: 1 part of 2 that were written are not there.*part-00001\.parquet")
+    elsewhere.begin()
+    with told, recorded(there, (), Wish.GO_ON, {}) as run:
+        run.commit(_result(0), PLACE)
+        elsewhere.commit(_result(1), PLACE)
+        run.note(1, PLACE, Counts(shards=1))
+    assert json.loads((tmp_path / "there" / "run.json").read_text())["status"] == "stopped"
+
+
 def test_a_record_that_was_changed_during_the_run_is_told_and_the_run_can_go_on(tmp_path: Path) -> None:
     output = OutputDirectory(LocalFolder(tmp_path / "out"))
     facts = {"corpus": "corpus.jsonl"}

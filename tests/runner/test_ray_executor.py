@@ -26,8 +26,10 @@ from zsre.runner.counts import Counts
 from zsre.runner.inputs import find_segments
 from zsre.runner.job_spec import JobSpec
 from zsre.runner.kept import KeptDirectory
+from zsre.runner.output import OutputDirectory
 from zsre.runner.ray_executor import RayExecutor, ShardWorker, open_workers
 from zsre.runner.records import RecordSettings
+from zsre.runner.storage import LocalFolder
 
 CORPUS = jsonl([{**RECORDS[n % 2], "id": n} for n in range(40)]) + b"{\n"
 
@@ -93,11 +95,16 @@ def test_a_worker_writes_down_what_it_does(tiny_model: Path, place: Path) -> Non
     facts = worker.facts()
     assert isinstance(facts, Mapping) and facts["device"] == "CPU"
     shards = list(cut(find_segments(["corpus.jsonl"]), CutSettings(shard_lines=8)))
+    strange = worker.process(shards[5], json.dumps(facts, sort_keys=True), None)
+    assert not isinstance(strange, Counts) and "all machines must see the same one" in str(strange.error)
+    assert list((place / "out").iterdir()) == []
+    OutputDirectory(LocalFolder(place / "out")).write_run({"zsre": "1", "status": "running"})
     counts = worker.process(shards[5], json.dumps(facts, sort_keys=True), None)
     assert isinstance(counts, Counts) and counts.rejects == {"not_json": 1}
     assert sorted(path.name for path in place.glob("out/**/*") if path.is_file()) == [
         "00005.json",
         "part-00005.parquet",
+        "run.json",
     ]
     refused = worker.process(shards[0], json.dumps({**facts, "pipeline": "other"}, sort_keys=True), None)
     assert not isinstance(refused, Counts)
