@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -39,25 +40,45 @@ def write_thresholds(
     ``target`` may be ``source``; it is replaced in one step, or not at all. Without ``calibration`` the file keeps the
     one that it has. Raises RelationsFileError for a file that can't be read or edited, OutputError if writing fails.
     """
+    # What a symbolic link stands for is replaced, and not the link.
+    real = target.resolve()
+    with _draft(source, real, thresholds, calibration) as (draft, after), _reporting(target):
+        draft.chmod(_mode_of(real, source))
+        draft.replace(real)
+    return replace(after, source=str(target))
+
+
+def check_editable(source: Path, target: Path) -> None:
+    """Raise whatever `write_thresholds` would raise for these files; nothing is left behind."""
+    thresholds = dict.fromkeys(read_relations(source).ids, 0.5)
+    with _draft(source, target.resolve(), thresholds, OwnCalibration("model", 1.5, -0.5)):
+        pass
+
+
+@contextmanager
+def _draft(
+    source: Path, target: Path, thresholds: Mapping[str, float], calibration: OwnCalibration | None
+) -> Iterator[tuple[Path, RelationSet]]:
+    """Write the edited file beside the target, and give it with what it says; remove it if it is still there then."""
     before = read_relations(source)
     text = source.read_bytes().decode("utf-8")
     mark = _BOM if text.startswith(_BOM) else ""
     edited = mark + edit_text(text.removeprefix(_BOM), thresholds, calibration)
+    with _reporting(target), tempfile.NamedTemporaryFile("wb", dir=target.parent, suffix=".yaml", delete=False) as file:
+        file.write(edited.encode())
+    draft = Path(file.name)
     try:
-        with tempfile.NamedTemporaryFile("wb", dir=target.parent, suffix=".yaml", delete=False) as file:
-            file.write(edited.encode())
-        draft = Path(file.name)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
-    try:
-        after = _checked(draft, source, before, thresholds, calibration)
-        draft.chmod(_mode_of(target, source))
-        draft.replace(target)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+        yield draft, _checked(draft, source, before, thresholds, calibration)
     finally:
         draft.unlink(missing_ok=True)
-    return replace(after, source=str(target))
+
+
+@contextmanager
+def _reporting(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
 def edit_text(text: str, thresholds: Mapping[str, float], calibration: OwnCalibration | None) -> str:

@@ -16,7 +16,7 @@ from zsre.relations.errors import DataError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.readers import read_labelled
 from zsre.relations.relation import OwnCalibration, RelationSet, understood_types
-from zsre.relations.relations_edit import write_thresholds
+from zsre.relations.relations_edit import check_editable, write_thresholds
 from zsre.relations.relations_file import check_types
 from zsre.runner.calibrate import CrossValidated, Fitted, cross_validate, fit
 from zsre.runner.entities import load_annotator
@@ -79,7 +79,11 @@ def measure_triples(arguments: argparse.Namespace, relations: RelationSet) -> Tr
 
 
 def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrated:
-    """Fit scores and thresholds to labelled texts, and write them into a copy of the relations file."""
+    """Fit scores and thresholds to labelled texts, and write them into a copy of the relations file.
+
+    Whether that can be written is found out before anything is measured.
+    """
+    check_editable(Path(arguments.relations), arguments.output)
     texts = list(read_labelled(arguments.calibrate, arguments.format, "--format"))
     with _open_job(arguments, relations, texts, recalibrates=True) as job:
         measured = _measure(arguments, job, texts, texts, again=True)

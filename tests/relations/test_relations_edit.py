@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from zsre.relations.catalogue import load_relations
 from zsre.relations.errors import OutputError, RelationsFileError
 from zsre.relations.relation import OwnCalibration
-from zsre.relations.relations_edit import edit_text, write_thresholds
+from zsre.relations.relations_edit import check_editable, edit_text, write_thresholds
 from zsre.relations.relations_file import read_relations
 
 CALIBRATION = OwnCalibration("0123", 12.5, -7.25)
@@ -145,6 +145,26 @@ def test_a_layout_that_cannot_be_edited_is_left_alone(tmp_path: Path) -> None:
         write_thresholds(path, path, {"a": 0.5}, None)
     assert path.read_text() == text
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    path, link = _save(tmp_path, BLOCK), tmp_path / "link.yaml"
+    link.symlink_to(path.name)
+    assert write_thresholds(path, link, THRESHOLDS, CALIBRATION).source == str(link)
+    assert link.is_symlink() and path.read_text() == BLOCK_AFTER
+
+
+def test_what_cannot_be_written_is_found_out_beforehand(tmp_path: Path) -> None:
+    path = _save(tmp_path, BLOCK)
+    check_editable(path, tmp_path / "new.yaml")
+    check_editable(path, path)
+    assert list(tmp_path.iterdir()) == [path] and path.read_text() == BLOCK
+    with pytest.raises(OutputError, match=r"gone/new\.yaml: cannot be written: No such file"):
+        check_editable(path, tmp_path / "gone" / "new.yaml")
+    odd = tmp_path / "odd.yaml"
+    odd.write_text("? relations\n: - ? name\n    : a\n    ? description\n    : |-\n      b\n", "utf-8")
+    with pytest.raises(RelationsFileError, match="can't be edited"):
+        check_editable(odd, tmp_path / "new.yaml")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
