@@ -70,17 +70,29 @@ class Shard:
     held: tuple[RawLine, ...] = ()
 
 
-def cut(segments: Sequence[Segment], settings: CutSettings, done: Mapping[int, Place] | None = None) -> Iterator[Shard]:
+def cut(
+    segments: Sequence[Segment],
+    settings: CutSettings,
+    done: Mapping[int, Place] | None = None,
+    fields: Sequence[str] | None = None,
+) -> Iterator[Shard]:
     """Cut inputs into shards, one after the other; those that are ``done`` are passed over, not yielded.
 
+    ``fields`` are those that are read, by default all: what is in others makes no shard shorter, if they are columns.
     Raises DataError for what can't be read, and for shards that are done but don't lie where the cut would put them.
     """
-    return _Cutter(segments, settings, done or {}).shards()
+    return _Cutter(segments, settings, done or {}, fields).shards()
 
 
 class _Cutter:
-    def __init__(self, segments: Sequence[Segment], settings: CutSettings, done: Mapping[int, Place]) -> None:
-        self._segments, self._settings, self._done = segments, settings, done
+    def __init__(
+        self,
+        segments: Sequence[Segment],
+        settings: CutSettings,
+        done: Mapping[int, Place],
+        fields: Sequence[str] | None,
+    ) -> None:
+        self._segments, self._settings, self._done, self._fields = segments, settings, done, fields
         self._index = 0
         self._left = settings.limit
 
@@ -116,7 +128,7 @@ class _Cutter:
         """Cut a Parquet file at its row groups, as far as they are neither too large nor too small."""
         assert segment.size is not None
         position = 0
-        for first, count, share in row_runs(segment.name, self._settings.shard_lines, SHARD_BYTES):
+        for first, count, share in self._runs(segment.name):
             if self._left == 0:
                 return
             end = round(segment.size * share)
@@ -124,6 +136,9 @@ class _Cutter:
                 rows = count if self._left is None else min(count, self._left)
                 yield self._shard(segment, Place(number, first + 1, rows, rows, position, end), ())
             position = end
+
+    def _runs(self, name: str) -> Iterator[tuple[int, int, float]]:
+        return row_runs(name, self._settings.shard_lines, SHARD_BYTES, self._fields)
 
     def _group(self, lines: LineStream) -> tuple[list[RawLine], DataError | None]:
         """Return the lines of a shard, and what broke off after them: they are still worth having."""

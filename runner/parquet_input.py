@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from bisect import bisect
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import accumulate, islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,6 +21,8 @@ from zsre.runner.storage import open_input, readable
 
 #: Rows that are decoded together.
 _BATCH_ROWS: Final = 256
+#: Bytes of a column that are read at a time.
+_BUFFER_BYTES: Final = 4 << 20
 _IN_A_SECOND: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 #: The day of a time as Arrow writes it.
 _DAY: Final = re.compile(r"^(\d{4,}-\d\d-\d\d) ")
@@ -39,15 +43,17 @@ def row_count(name: str) -> int:
         return int(file.metadata.num_rows)
 
 
-def row_runs(name: str, most_rows: int, most_bytes: int) -> Iterator[tuple[int, int, float]]:
+def row_runs(
+    name: str, most_rows: int, most_bytes: int, columns: Sequence[str] | None = None
+) -> Iterator[tuple[int, int, float]]:
     """Yield runs of rows to work on at a time: the first row, from 0, how many, and the share of the file so far.
 
     Small row groups are put together, and large ones taken apart, so that a run has at most ``most_rows`` rows, and
-    about ``most_bytes`` decompressed ones, going by the average of a row group.
+    about ``most_bytes`` of the columns that are read, by default all, decompressed: by the average of a row group.
     """
     with _opened(name) as file:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-        sizes = [(group.num_rows, group.total_byte_size) for group in groups if group.num_rows]
+        sizes = [(group.num_rows, _read_bytes(group, columns)) for group in groups if group.num_rows]
     total = sum(rows for rows, _ in sizes)
     first = rows_held = bytes_held = 0
 
@@ -68,34 +74,81 @@ def row_runs(name: str, most_rows: int, most_bytes: int) -> Iterator[tuple[int, 
         yield run(rows_held)
 
 
+def _read_bytes(group: pq.RowGroupMetaData, columns: Sequence[str] | None) -> int:
+    """Return the decompressed bytes of a row group's columns that are read; one that is nested has several."""
+    chunks = (group.column(number) for number in range(group.num_columns))
+    return sum(
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if columns is None or chunk.path_in_schema.partition(".")[0] in columns
+    )
+
+
+class RowStream:
+    """The rows of a file from ``number`` on, counted from 1, as JSON of those columns that the file has.
+
+    It stays where it is from one call to the next, as the rows of a row group can only be reached one after the other.
+    """
+
+    def __init__(self, name: str, number: int, max_line_bytes: int, columns: Sequence[str]) -> None:
+        self.name, self.number = name, number
+        # The numbers of the first rows of all row groups but the first, once the file is open.
+        self._begins: list[int] = []
+        self._lines = self._read(number - 1, max_line_bytes, columns)
+
+    def seek(self, number: int) -> bool:
+        """Go on to a row further on in the same row group; tell whether that could be done."""
+        if number < self.number or bisect(self._begins, number) != bisect(self._begins, self.number):
+            return False
+        for _ in self.take(number - self.number):
+            pass
+        return True
+
+    def take(self, count: int) -> Iterator[RawLine]:
+        """Yield the next rows; raise DataError if the file ends before."""
+        beyond = self.number + count
+        for line in islice(self._lines, count):
+            self.number += 1
+            yield line
+        if self.number < beyond:
+            raise DataError(
+                f"{readable(self.name)}: the file changed while it was being read; start again with a still copy"
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+    def _read(self, first: int, max_line_bytes: int, columns: Sequence[str]) -> Generator[RawLine]:
+        with _opened(self.name) as file:
+            size = _row_bytes(file)
+            groups_of = (file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups))
+            self._begins = [rows + 1 for rows in accumulate(groups_of)]
+            wanted = [column for column in file.schema_arrow.names if column in columns]
+            skipped, groups = _groups_from(file, first)
+            number = first
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=wanted):
+                for row in _rows(batch.slice(skipped)):
+                    number += 1
+                    yield _line(row, number, size, max_line_bytes)
+                skipped = max(0, skipped - len(batch))
+
+
 def read_rows(name: str, first_line: int, count: int, max_line_bytes: int, columns: Sequence[str]) -> Iterator[RawLine]:
     """Yield rows from number ``first_line`` on, counted from 1, as JSON of those columns that the file has."""
-    with _opened(name) as file:
-        size = _row_bytes(file)
-        wanted = [column for column in file.schema_arrow.names if column in columns]
-        skipped, groups = _groups(file, first_line - 1, count)
-        number = first_line
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=wanted):
-            for row in _rows(batch.slice(skipped, first_line + count - number)):
-                yield _line(row, number, size, max_line_bytes)
-                number += 1
-            skipped = max(0, skipped - len(batch))
-            if number == first_line + count:
-                return
-    raise DataError(f"{readable(name)}: the file changed while it was being read; start again with a still copy")
+    with closing(RowStream(name, first_line, max_line_bytes, columns)) as rows:
+        yield from rows.take(count)
 
 
-def _groups(file: pq.ParquetFile, first: int, count: int) -> tuple[int, list[int]]:
-    """Return the row groups that hold rows, and how many rows to pass over in the first of them."""
-    found, passed, position = [], 0, 0
+def _groups_from(file: pq.ParquetFile, first: int) -> tuple[int, list[int]]:
+    """Return how many rows to pass over before row ``first``, from 0, in the first of the row groups returned."""
+    begin = 0
     for number in range(file.metadata.num_row_groups):
-        rows = file.metadata.row_group(number).num_rows
-        if position + rows <= first:
-            passed += rows
-        elif position < first + count:
-            found.append(number)
-        position += rows
-    return first - passed, found
+        beyond = begin + file.metadata.row_group(number).num_rows
+        if first < beyond:
+            return first - begin, list(range(number, file.metadata.num_row_groups))
+        begin = beyond
+    return 0, []
 
 
 def _row_bytes(file: pq.ParquetFile) -> int:
@@ -172,7 +225,8 @@ def _plain(value: object) -> object:
 @contextmanager
 def _opened(name: str) -> Iterator[pq.ParquetFile]:
     try:
-        with open_input(name) as stream, pq.ParquetFile(stream) as file:
+        # Without a buffer, the whole of a row group's column would be read before the first row of it.
+        with open_input(name) as stream, pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{readable(name)}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error

@@ -16,7 +16,7 @@ import pyarrow as pa
 from zsre.relations.errors import DataError
 from zsre.runner.inputs import STANDARD_INPUT_NAME, Kind, Segment, kind_of
 from zsre.runner.lines import LineStream, RawLine
-from zsre.runner.parquet_input import read_rows
+from zsre.runner.parquet_input import RowStream
 from zsre.runner.storage import open_input, readable
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def open_lines(segment: Segment, max_line_bytes: int) -> OpenLines:
 
 
 class ShardReader:
-    """Reads the lines of shards; a compressed file is gone through just once if its shards come in their order.
+    """Reads the lines of shards; a file is gone through just once if its shards come in their order.
 
     Of a file that has columns, those are read that ``fields`` name.
     """
@@ -81,13 +81,14 @@ class ShardReader:
         self._fields = fields
         self._open: OpenLines | None = None
         self._file = ""
+        self._rows: RowStream | None = None
 
     def lines(self, shard: Shard) -> Iterator[RawLine]:
         """Yield a shard's lines; raise DataError if the file is no longer what it was when it was cut."""
         if shard.kind == Kind.STREAM:
             return iter(shard.held)
         if shard.kind == Kind.PARQUET:
-            return read_rows(shard.file, shard.place.first_line, shard.place.lines, shard.max_line_bytes, self._fields)
+            return self._rows_at(shard).take(shard.place.lines)
         return self._read(shard)
 
     def close(self) -> None:
@@ -95,6 +96,17 @@ class ShardReader:
         if self._open is not None:
             self._open.close()
             self._open = None
+        if self._rows is not None:
+            self._rows.close()
+            self._rows = None
+
+    def _rows_at(self, shard: Shard) -> RowStream:
+        """Return the rows of the shard's file, where the shard begins."""
+        first = shard.place.first_line
+        if self._rows is None or self._rows.name != shard.file or not self._rows.seek(first):
+            self.close()
+            self._rows = RowStream(shard.file, first, shard.max_line_bytes, self._fields)
+        return self._rows
 
     def _read(self, shard: Shard) -> Iterator[RawLine]:
         place, lines = shard.place, self._at(shard)

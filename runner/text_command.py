@@ -63,7 +63,7 @@ def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterat
             has_all = (lambda index: True) if vectors is None else vectors.has
             with recorded(plan.output, plan.segments, plan.wish, facts, has_all) as run:
                 if run.done or shards is None:
-                    shards = cut(run.segments, plan.cut, run.done)
+                    shards = cut(run.segments, plan.cut, run.done, plan.records.fields)
                 if vectors is not None:
                     vectors.begin(run.done)
                 with RunProgress(Console(stderr=True), plan.size, args.quiet, run.bytes_done, as_log) as progress:
@@ -93,7 +93,7 @@ def _first_shards(plan: Plan, anew: bool) -> Iterator[Shard] | None:
     """
     if not anew and earlier_run(plan.output, plan.wish) is not None:
         return None
-    shards = cut(plan.segments, plan.cut)
+    shards = cut(plan.segments, plan.cut, fields=plan.records.fields)
     first = next(shards, None)
     if first is None:
         raise NothingExtractedError(f"{plan.corpus}: {EMPTY}")

@@ -5,6 +5,7 @@ import json
 import struct
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 
 from tests.runner.fakes import jsonl, make_job, run_file
 from zsre.relations.errors import DataError
+from zsre.runner import parquet_input
 from zsre.runner.corpus import CutSettings, cut
 from zsre.runner.inputs import find_segments
 from zsre.runner.parquet_input import check_columns, read_rows, row_count, row_runs
+from zsre.runner.reading import ShardReader
 from zsre.runner.records import RecordSettings
+from zsre.runner.storage import open_input
 
 RECORDS = [
     {"id": "d1", "text": "Ann founded Acme. Ann married Bob.", "url": "u1"},
@@ -73,6 +77,42 @@ def test_large_rows_make_short_runs(tmp_path: Path) -> None:
     runs = list(row_runs(str(path), 5000, 100_000))
     assert sum(rows for _, rows, _ in runs) == 100 == row_count(str(path))
     assert 5 <= len(runs) <= 20
+
+
+def test_columns_that_nobody_reads_make_no_run_shorter(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pages = [{"html": f"{n}" * 3000, "links": [f"{n}" * 300]} for n in range(100, 200)]
+    pq.write_table(pa.table({"text": ["x"] * 100, "page": pages}), path)
+    assert len(list(row_runs(str(path), 5000, 100_000, ("text", "id")))) == 1
+    assert len(list(row_runs(str(path), 5000, 100_000, ("text", "page")))) >= 5
+
+
+def test_shards_in_their_order_are_read_in_one_go_and_others_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [str(n) for n in range(1000)]}), path, row_group_size=400)
+    shards = list(cut(find_segments([str(path)]), CutSettings(shard_lines=90)))
+    opened: list[str] = []
+
+    def counted(name: str) -> BinaryIO:
+        opened.append(name)
+        return open_input(name)
+
+    monkeypatch.setattr(parquet_input, "open_input", counted)
+    reader = ShardReader(("text",))
+    found = [json.loads(line.data)["text"] for shard in shards for line in reader.lines(shard)]
+    assert found == [str(n) for n in range(1000)] and len(opened) == 1
+    # The second to last is in the row group of the one before, the last in another.
+    for shard in (shards[7], shards[0], shards[3], shards[5]):
+        lines = list(reader.lines(shard))
+        assert [line.number for line in lines] == list(range(shard.place.first_line, lines[-1].number + 1))
+        assert len(lines) == shard.place.lines and int(json.loads(lines[0].data)["text"]) == lines[0].number - 1
+    assert len(opened) == 4
+    # One that is given up in the middle is no trouble to the next.
+    next(iter(reader.lines(shards[4])))
+    assert len(list(reader.lines(shards[5]))) == shards[5].place.lines
+    reader.close()
 
 
 def test_only_columns_that_are_needed_are_read(tmp_path: Path) -> None:
