@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--precision", choices=PRECISIONS, default="fp16",
         help="fp32, fp16, int8: how weights are stored, computing in 32 bits; cuda-fp16: computing in fp16 on a GPU; "
-        "dynamic-int8: computing in 8 bits on a CPU, where a score then depends a little on its batch (default: fp16)",
+        "dynamic-int8: computing in 8 bits on a CPU, where a score then depends on its batch (default: fp16)",
     )  # fmt: skip
     command.add_argument("--version", action="version", version=f"zsre {version('zsre')}")
     return command

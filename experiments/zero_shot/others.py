@@ -15,7 +15,7 @@ from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import seen_overlap
 from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledSentence
-from zsre.relations.reader_contrast import read_contrast_pairs
+from zsre.relations.reader_contrast import ContrastPair, read_contrast_pairs
 from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.relations.relations_file import read_relations
@@ -49,6 +49,13 @@ def measure_contrast(scorers: Sequence[Scorer], calibration: Calibration) -> dic
         own_similarities([getattr(pair, side) for pair in pairs], [pair.relation for pair in pairs], relations, scorers)
         for side in ("states", "silent")
     )
+    return contrast_figures(pairs, states, silent, calibration)
+
+
+def contrast_figures(
+    pairs: Sequence[ContrastPair], states: NDArray[np.float64], silent: NDArray[np.float64], calibration: Calibration
+) -> dict[str, Any]:
+    """Return what `measure_contrast` does, given the similarities of both sides of all pairs."""
     kinds = {pair.kind for pair in pairs}
     written = [calibration.probability(side.astype(np.float32)) >= calibration.threshold for side in (states, silent)]
     right = states > silent

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.zero_shot import others
+from experiments.zero_shot import ordered, others
 from experiments.zero_shot.others import (
     CONTRAST,
     HERE,
@@ -92,6 +92,25 @@ def test_semeval_is_classified_both_ways_round(tmp_path: Path, monkeypatch: pyte
     trained = trained_keys(list(read_labelled(file))[:1])
     again = measure_semeval([FakeEngine(seen=("Message-Topic",)), FakeEngine()], CALIBRATION, trained)
     assert (again["sentences"], again["shared"]) == (1, 1)
+
+
+def test_one_model_orders_pairs_whose_relations_it_may_have_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = {"relation": "P26", "kind": "negation"}
+    pair |= {"states": "[h|Ann] married [t|Bob], not met", "silent": "[h|Ann] met, not marriedd [t|Bob]"}
+    file = tmp_path / "contrast.jsonl"
+    file.write_bytes(jsonl([pair]))
+    monkeypatch.setattr(ordered, "CONTRAST", file)
+    monkeypatch.setattr(ordered, "described", lambda ids: RELATIONS)
+    monkeypatch.setattr(ordered, "load_scorer", lambda path, device, threads: FakeEngine(seen=("P26",)))
+    assert ordered.main([]) == 0
+    told = capsys.readouterr().out
+    assert f"trained on 1 of {len(RELATIONS)} relations" in told
+    assert "ordered right: 100.0 % of 1 pairs (negation 100)" in told
+    monkeypatch.undo()
+    assert ordered.main(["no.onnx"]) == 2
+    assert "no such model file" in capsys.readouterr().err
 
 
 def test_contrast_pairs_are_ordered_by_models_that_have_not_seen_their_relation(
