@@ -22,6 +22,9 @@ Parties take turns on the same text, two threads each, one at a time, in process
 alone, imports and loading left out, unless a row speaks of whole commands. A ratio is taken within each round; the
 table has the median over rounds, and from the least to the most. What arithmetic predicts of more relations is the
 operations of a sentence with 10 of them over those with more, encoder and comparisons, at one speed for both.
+
+A row stands until it is measured again, so rows may come from several commits, several versions of the model that ships
+and several processors, which the last column names; ratios of different rows are then no measure of each other.
 """
 PRECISION: Final = "precision"
 PRECISION_INTRODUCTION: Final = """\
@@ -69,13 +72,13 @@ def _newest(lines: Sequence[Line]) -> list[Line]:
 def ratio_table(lines: Mapping[tuple[str, str], Line]) -> Iterator[str]:
     """Yield one line of a table for each row, and one more for each further variant that was measured."""
     yield from _table_head(
-        "row", "against", "what is inside", "model", "ratio", "range", "rounds", "target", "met", "date"
+        "row", "against", "what is inside", "model", "ratio", "range", "rounds", "target", "met", "date", "of"
     )
     for row in ROWS:
         for variant in _variants(row, lines):
-            yield _table_row(
-                row.name, row.against, row.inside, variant, *summary(row, variant, lines.get((row.name, variant)))
-            )
+            line = lines.get((row.name, variant))
+            own = (*summary(row, variant, line), "" if line is None else circumstances(line))
+            yield _table_row(row.name, row.against, row.inside, variant, *own)
     yield ""
 
 
@@ -138,6 +141,17 @@ def summary(row: Row, variant: str, line: Line | None) -> list[str]:
     met = "" if target is None else "yes" if target.met(middle) else "no"
     ratio = shown(middle, row) + (f" (arithmetic: {shown(line['predicted'], row)})" if "predicted" in line else "")
     return [ratio, span, str(len(ratios)), wanted, met, line["date"][:10]]
+
+
+def circumstances(line: Line) -> str:
+    """Return what a row was measured of, and on: commit, model where a party told of it, and processor."""
+    models = {party["facts"].get("fingerprint", "")[:8] for party in line["parties"].values()}
+    told = [
+        f"`{line['commit']}`",
+        *(f"model `{model}`" for model in sorted(models - {""})),
+        line["machine"]["processor"],
+    ]
+    return ", ".join(told)
 
 
 def target_text(target: Target, row: Row) -> str:

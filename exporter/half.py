@@ -109,16 +109,12 @@ def _float_tensors(graph: GraphProto) -> set[str]:
 
 def _encoder_outputs(graph: GraphProto) -> set[str]:
     """Return what the nodes give whose work ends in the encoder's last normalisation: the encoder."""
-    last = next(
-        (
-            node
-            for node in reversed(graph.node)
-            if node.op_type == "LayerNormalization" and any(name.startswith(ENCODER) for name in node.input)
-        ),
-        None,
-    )
-    if last is None:
-        raise ModelError("the graph has no encoder that ends in a normalisation, so it cannot compute in fp16")
+    weighted = [node for node in graph.node if any(name.startswith(ENCODER) for name in node.input)]
+    if not weighted:
+        raise ModelError("no encoder is found in the graph, so it cannot compute in fp16")
+    # Other norms are spelt out, and end in a product by their weights.
+    norms = [node for node in weighted if node.op_type == "LayerNormalization"]
+    last = (norms or weighted)[-1]
     makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
     waiting = [last]

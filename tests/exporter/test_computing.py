@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_difference
 from zsre.exporter.cli import PRECISIONS
@@ -100,13 +100,21 @@ def test_a_graph_is_left_as_it_is_by_its_half(shared: ExportedRun) -> None:
     assert {"model.projection.query", "model.selector.offset", "model.selector.key.bias"} <= kept
 
 
-def test_a_graph_without_an_encoder_cannot_be_halved(shared: ExportedRun) -> None:
+def test_an_encoder_without_such_norms_is_found_by_its_weights(shared: ExportedRun) -> None:
     graph = onnx.load(shared.exported.model)
+    of_norms = {node.input[1] for node in graph.graph.node if node.op_type == "LayerNormalization"}
     for node in graph.graph.node:
         if node.op_type == "LayerNormalization":
-            node.op_type = "Identity"
-    with pytest.raises(ModelError, match="no encoder that ends in a normalisation"):
-        halve_products(graph)
+            node.op_type = "Mul"
+            del node.input[2:], node.attribute[:]
+    halved = halve_products(graph)
+    types = {tensor.name.removesuffix(".half"): tensor.data_type for tensor in halved.graph.initializer}
+    assert {types[name] for name in of_norms} == {TensorProto.FLOAT16}
+
+
+def test_a_graph_without_an_encoder_cannot_be_halved() -> None:
+    with pytest.raises(ModelError, match="no encoder is found"):
+        halve_products(helper.make_model(helper.make_graph([], "nothing", [], [])))
 
 
 def test_weights_beyond_what_fp16_holds_are_its_largest() -> None:
