@@ -39,8 +39,8 @@ In this profile SDZRE has the paper's parts but not its settings: its loss is a 
 sentence is one row for all of its pairs, and relations are described in zsre's own words, which were written with
 examples of each relation at hand, those that a split tests among them. RE-Matching has the same rows and words, and the
 loss of its paper, so that the difference between the two is not of SDZRE's parts alone. The row with the paper's
-markers, loss and relation texts has only its encoder, its examples and its learning rates of this profile; Table 2
-has the loss and the texts one at a time.
+markers, loss and relation texts, whose embeddings learn, has only its encoder, its examples, its epochs and its
+learning rates of this profile; Table 2 has the loss and the texts one at a time.
 """
 NOTES: Final = {"Table 1": OWN_SETTINGS, "Table 2": OWN_LOSS}
 TSNE: Final = "pairs of unseen relations before and after training"

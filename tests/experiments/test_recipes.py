@@ -32,7 +32,7 @@ ABOUT = {
     "projection_only": {"model.distiller"},
     "selector_only": {"model.distiller"},
     "published_texts": {"texts.sources"},
-    "paper_parts": {"model.pairing", "ranking.negatives", "ranking.scope", "texts.sources"},
+    "paper_parts": {"model.pairing", "ranking.negatives", "ranking.scope", "texts.sources", "optim.frozen_embeddings"},
     "two_epochs": {"optim.epochs"},
     "three_epochs": {"optim.epochs"},
     "more_examples": {"data"},
@@ -83,6 +83,10 @@ SET = {
     "augment_dropout_cutoff": {"contrast.views": ("dropout", "cutoff")},
     "projection_only": {"model.distiller": "projection"},
     "selector_only": {"model.distiller": "gaussian"},
+    "paper_parts": {
+        "model.pairing": "marked", "ranking.negatives": "ranked", "ranking.scope": "batch",
+        "optim.frozen_embeddings": False,
+    },
 }  # fmt: skip
 EVERYWHERE = pytest.mark.parametrize(
     ("profile", "dataset"), [(profile, dataset) for profile in PROFILES for dataset in DATASETS]
