@@ -93,6 +93,8 @@ def test_a_page_of_results(places: Places, measure: Measure) -> None:
     assert "| 15 | **SDZRE, here** | 64.00 | 60.00 | 62.00 | 5 |" in page
     assert "| fewrel.json.gz | 15_ori | 1 | 1 |" in page
     assert page.count("In this profile SDZRE has a softmax over relations for its loss.") == 1
+    assert page.count("RE-Matching's own code draws seven") == page.count("### Table 1: main results") == 1
+    assert page.count("include the layer of the\ncontrast, which it does not use") == 1
 
 
 def test_a_fig_8_that_was_drawn_stands_where_it_belongs(places: Places, measure: Measure) -> None:

@@ -226,10 +226,14 @@ def test_a_bert_base_configuration_has_the_paper_s_number_of_parameters() -> Non
 
 
 def test_the_baseline_has_fewer() -> None:
-    """RE-Matching as a configuration of this code: no selector, entities pooled by their maximum."""
+    """RE-Matching as a configuration of this code: no selector, entities pooled by their maximum.
+
+    The layer of the contrast stays, though it is not used.
+    """
     with torch.device("meta"):
         encoder = BertModel(BertConfig())
         full = SentenceModel(encoder, ModelConfig(), seen_relations=60)
         baseline = SentenceModel(encoder, replace(full.config, distiller="projection", entity_pooling="max"), 60)
+    assert sum(parameter.numel() for parameter in baseline.contrast.parameters()) == 768 * 768 + 768
     # Three projections and an offset of the selector; one layer and the scores of the pooling.
     assert count_parameters(full) - count_parameters(baseline) == 4 * (768 * 768 + 768) + 1 + 768
