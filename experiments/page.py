@@ -28,11 +28,11 @@ In this profile SDZRE has a softmax over relations for its loss. w/o Mult. and w
 own loss, so they compare with the row that has it, not with SDZRE's.
 """
 CHOICES: Final = """\
-The profile's settings beside others, one change at a time. Nothing here touches a relation that any published
+The profile's settings beside others, one change at a time. Nothing here is measured on a relation that any published
 FewRel split tests: those that none does are dealt into two folds of {held_out}, and a model trained on 50 of the other
-relations classifies {pairs} pairs of each relation of the fold among these. A difference is the mean over runs of the
-same fold and seed; those that lie within the spread of others are noise. Where there are several epochs, the best was
-chosen on the same relations.
+relations, most of which some split tests, classifies {pairs} pairs of each relation of the fold among these. A
+difference is the mean over runs of the same fold and seed; those that lie within the spread of others are noise. Where
+there are several epochs, the best was chosen on the same relations.
 """
 BASELINE: Final = """\
 Means over the partitions. RE-Matching here is made of SDZRE's parts, with one negative of the batch drawn at random.
