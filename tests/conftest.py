@@ -86,6 +86,18 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def half_encoder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store the tiny encoder in float16."""
+    import shutil
+
+    from transformers import BertModel
+
+    folder = Path(shutil.copytree(tiny_encoder, tmp_path_factory.mktemp("half-encoder") / "encoder"))
+    BertModel.from_pretrained(tiny_encoder).half().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a folder with ``labelled.jsonl``, ``relations.yaml`` and ``split.json`` of six made-up relations."""
     folder = tmp_path_factory.mktemp("tiny-data")

@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
@@ -68,14 +69,17 @@ def resolve_encoder(name: str) -> str:
 def load_sentence_encoder(name: str, pairing: Pairing, max_tokens: int) -> SentenceEncoder:
     """Load an encoder and choose its marker tokens; raise ModelError if it cannot be loaded or has no fast tokenizer.
 
-    A vocabulary with reserved tokens lends four of them as markers; any other gets four added, and only then
-    do the embeddings grow.
+    It is in float32, whatever it is stored in. A vocabulary with reserved tokens lends four of them as markers; any
+    other gets four added, and only then do the embeddings grow.
     """
     hide_loading()
     source = resolve_encoder(name)
     try:
         fast = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
-        model = AutoModel.from_pretrained(source, trust_remote_code=False, **attention_options(source))
+        # Unsaid, the weights would be of whatever precision they are stored in.
+        model = AutoModel.from_pretrained(
+            source, trust_remote_code=False, dtype=torch.float32, **attention_options(source)
+        )
     except DAMAGED as error:
         raise ModelError(f"encoder {name!r} cannot be loaded: {first_line(error)}") from error
     if not fast.is_fast:

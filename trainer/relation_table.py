@@ -38,7 +38,10 @@ class RelationEncoder:
     def __init__(self, name: str, device: str = "cpu", adapter: Adapter | None = None) -> None:
         hide_loading()
         try:
-            self.model = SentenceTransformer(resolve_encoder(name), device=device, trust_remote_code=False)
+            # Unsaid, the weights would be of whatever precision they are stored in.
+            self.model = SentenceTransformer(
+                resolve_encoder(name), device=device, trust_remote_code=False, model_kwargs={"dtype": "float32"}
+            )
         except DAMAGED as error:
             raise ModelError(f"relation encoder {name!r} cannot be loaded: {first_line(error)}") from error
         check_pooling(name, self.model)

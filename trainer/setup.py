@@ -266,7 +266,9 @@ def load_run(directory: Path) -> TrainedRun:
     try:
         options = attention_options(str(directory / ENCODER))
         encoder_config = AutoConfig.from_pretrained(directory / ENCODER, trust_remote_code=False)
-        encoder = AutoModel.from_config(encoder_config, trust_remote_code=False, **options)  # type: ignore[no-untyped-call]
+        encoder = AutoModel.from_config(  # type: ignore[no-untyped-call]
+            encoder_config, trust_remote_code=False, dtype=torch.float32, **options
+        )
     except DAMAGED as error:
         raise ModelError(f"{directory / ENCODER}: cannot be loaded: {first_line(error)}") from error
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))

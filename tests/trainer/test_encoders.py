@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from zsre.relations.errors import ModelError
@@ -111,6 +112,12 @@ def test_an_encoder_that_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^encoder '.*' cannot be loaded: ") as caught:
         load_sentence_encoder(str(tmp_path), "shared", 64)
     assert "\n" not in str(caught.value)
+
+
+def test_an_encoder_that_is_stored_in_half_precision_is_one_in_full(half_encoder: Path) -> None:
+    assert json.loads((half_encoder / "config.json").read_text(encoding="utf-8"))["dtype"] == "float16"
+    model = load_sentence_encoder(str(half_encoder), "shared", 64).model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 def test_mpnet_gets_eager_attention(tmp_path: Path) -> None:

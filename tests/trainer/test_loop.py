@@ -100,6 +100,16 @@ def test_training_learns(tiny_config: Config, tmp_path: Path) -> None:
     assert sum(ranking[-5:]) < 0.5 * sum(ranking[:5])
 
 
+def test_an_encoder_that_is_stored_in_half_precision_trains_to_the_end(
+    tiny_config: Config, half_encoder: Path, tmp_path: Path
+) -> None:
+    config = tiny_config(encoder=str(half_encoder), optim=OPTIM)
+    directory = _start(config, tmp_path / "run")
+    fit(prepare(config, CPU), directory, lambda status: None)
+    assert read_run(directory)[1].finished
+    assert {tensor.dtype for tensor in load_file(str(directory / "model.safetensors")).values()} == {torch.float32}
+
+
 def test_every_step_is_logged_and_shown(straight: tuple[Path, list[Status]]) -> None:
     directory, shown = straight
     steps = [(line["step"], line["epoch"]) for line in _metrics(directory) if "total" in line]

@@ -187,6 +187,11 @@ def test_an_encoder_that_is_not_there(tmp_path: Path) -> None:
         RelationEncoder("package:no_such_package/model")
 
 
+def test_an_encoder_that_is_stored_in_half_precision_is_one_in_full(half_encoder: Path) -> None:
+    model = RelationEncoder(str(half_encoder)).model
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
 def test_a_wider_encoder_knows_its_width(tiny_encoder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "wide"
     SentenceTransformer(str(tiny_encoder)).tokenizer.save_pretrained(str(folder))

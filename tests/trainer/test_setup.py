@@ -157,6 +157,11 @@ class TestLoadRun:
         untrained = _prepare(tiny_config(model={"pairing": pairing})).model
         assert not torch.equal(run.model.context.weight, untrained.context.weight)
 
+    def test_is_of_full_precision_whatever_its_configuration_names(self, run: Path) -> None:
+        path = run / "encoder" / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float16"}), encoding="utf-8")
+        assert {parameter.dtype for parameter in load_run(run).model.parameters()} == {torch.float32}
+
     @pytest.mark.parametrize("name", ["tokenizer.json", "tokens.json", "encoder/config.json"])
     def test_names_a_file_that_is_missing(self, run: Path, name: str) -> None:
         (run / name).unlink()
