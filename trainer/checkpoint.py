@@ -1,6 +1,6 @@
 """The run directory: what a run leaves behind, and what it needs to go on after an interruption.
 
-``config.yaml``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
+``config.yaml``, ``data.sha256``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
 ``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``,
 ``calibration.json`` and ``folds/`` if it was calibrated; while it runs also ``checkpoint.safetensors``.
 Everything is written to a temporary name first and then renamed.
@@ -31,6 +31,8 @@ WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "conf
 METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint.safetensors", "calibration.json"
 #: Apart from the metrics, which an interruption doesn't change.
 SPEED = "speed.json"
+#: The digest of the data and texts that were read.
+READING = "data.sha256"
 PROGRESS_KEY = "progress"
 
 
@@ -113,10 +115,35 @@ def make_directory(directory: Path) -> None:
         raise OutputError(f"{directory}: cannot be made a folder: {error.strerror}; give another -o") from error
 
 
-def start_run(directory: Path, config: TrainConfig) -> None:
-    """Make a fresh run directory; raise OutputError if something is there already."""
+def start_run(directory: Path, config: TrainConfig, reading: str | None = None) -> None:
+    """Make a fresh run directory; raise OutputError if something is there already.
+
+    ``reading`` is the digest of the data and texts that the run is to read; if not given, it may read any.
+    """
     make_directory(directory)
     write_text(directory / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
+    if reading is not None:
+        write_reading(directory, reading)
+
+
+def write_reading(directory: Path, reading: str) -> None:
+    """Write the digest of the data and texts that a run reads."""
+    write_text(directory / READING, reading + "\n")
+
+
+def read_reading(directory: Path) -> str | None:
+    """Read the digest of what a run read; return None for a run that does not say, as of earlier versions."""
+    path = directory / READING
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+
+
+def check_reading(directory: Path, reading: str) -> None:
+    """Raise ModelError for a run that read, or is to read, other data or texts."""
+    if read_reading(directory) not in (None, reading):
+        raise ModelError(
+            f"{directory}: its data or relation texts are not those that it, or the run whose fold it is, began with; "
+            "put these back, or train anew"
+        )
 
 
 def is_started(directory: Path) -> bool:

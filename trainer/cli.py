@@ -173,7 +173,7 @@ def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
         if config.calibration.data:
             # Told now and not after the training that comes before the folds.
             dealt_folds(config, setup.pairs.relations)
-        start_run(directory, config)
+        start_run(directory, config, setup.reading)
     except BaseException:
         for folder in missing:
             with suppress(OSError):

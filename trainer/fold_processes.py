@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock, Semaphore
 
 from zsre.relations.errors import ZsreError
-from zsre.trainer.checkpoint import is_finished, is_started, start_run
+from zsre.trainer.checkpoint import is_finished, is_started, read_reading, start_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.folds import FOLDS, dealt_folds, fold_config
 
@@ -36,7 +36,7 @@ def folds_beside(
     folders = [directory / FOLDS / str(number) for number in range(config.calibration.folds)]
     for folder, fold in zip(folders, dealt_folds(config, relations), strict=True):
         if not is_started(folder):
-            start_run(folder, fold_config(config, folder, fold))
+            start_run(folder, fold_config(config, folder, fold), read_reading(directory))
     fleet = _Fleet(Semaphore(processes), flags)
     with ThreadPoolExecutor(len(folders)) as pool:
         try:

@@ -30,6 +30,7 @@ from zsre.trainer.checkpoint import (
     CALIBRATION,
     is_finished,
     is_started,
+    read_reading,
     read_run,
     start_run,
     write_calibration,
@@ -89,7 +90,7 @@ def calibrate(
     similarities, correct = [], []
     for number, fold in enumerate(folds):
         folder = directory / FOLDS / str(number)
-        train_fold(config, folder, fold, device, show)
+        train_fold(config, folder, fold, device, show, read_reading(directory))
         sample = score_fold(folder, labelled, fold, device)
         similarities.append(sample[0])
         correct.append(sample[1])
@@ -106,16 +107,25 @@ def calibrate(
 
 
 def train_fold(
-    config: TrainConfig, directory: Path, fold: tuple[str, ...], device: torch.device, show: Callable[[Status], None]
+    config: TrainConfig,
+    directory: Path,
+    fold: tuple[str, ...],
+    device: torch.device,
+    show: Callable[[Status], None],
+    reading: str | None = None,
 ) -> None:
-    """Train a model without a fold, or go on with it, unless it is finished."""
+    """Train a model without a fold, or go on with it, unless it is finished.
+
+    ``reading`` is the digest of what the run itself read; raises ModelError if the fold's model were to read anything
+    else.
+    """
     if is_finished(directory):
         return
     logger.info("fold %s: without %s", directory.name, ", ".join(fold))
     without = fold_config(config, directory, fold)
     setup = prepare(without, device)
     if not is_started(directory):
-        start_run(directory, without)
+        start_run(directory, without, reading)
     fit(setup, directory, show)
 
 

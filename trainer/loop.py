@@ -20,6 +20,7 @@ from zsre.trainer.checkpoint import (
     SPEED,
     WEIGHTS,
     Progress,
+    check_reading,
     cut_metrics,
     drop_checkpoint,
     load_checkpoint,
@@ -27,6 +28,7 @@ from zsre.trainer.checkpoint import (
     save_checkpoint,
     save_tensors,
     write_facts,
+    write_reading,
     write_text,
 )
 from zsre.trainer.config import OptimConfig
@@ -110,9 +112,10 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
 def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
-    Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations).
+    Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations). Raises ModelError
+    for a run that began with other data or texts.
     """
-    write_encoder_files(setup, directory)
+    check_reading(directory, setup.reading)
     optim = setup.config.optim
     optimizer = make_optimizer(setup, optim)
     base_rates = [group["lr"] for group in optimizer.param_groups]
@@ -120,6 +123,9 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     torch.manual_seed(setup.config.seed)
     data = setup.data_digest()
     progress = load_checkpoint(directory, modules, optimizer, data) or Progress(0, 0, 0, -1.0, 0, data)
+    # Nothing is written before it is sure that the run may go on.
+    write_reading(directory, setup.reading)
+    write_encoder_files(setup, directory)
     cut_metrics(directory, progress.step)
     lengths = [len(row.ids) for row in setup.rows]
     per_epoch = -(-len(lengths) // optim.batch_size)

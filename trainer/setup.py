@@ -31,6 +31,7 @@ from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
 from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_pairs, read_sources, trainable_relations
+from zsre.trainer.digest import reading_digest
 from zsre.trainer.encoders import DAMAGED, attention_options, first_line, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
@@ -52,7 +53,11 @@ class Validation:
 
 @dataclass(frozen=True)
 class Setup:
-    """A run ready to train; ``untaught`` are tokens whose embeddings must learn even where the others are frozen."""
+    """A run ready to train.
+
+    ``untaught`` are tokens whose embeddings must learn even where the others are frozen; ``reading`` is the
+    `zsre.trainer.digest.reading_digest` of what was read.
+    """
 
     config: TrainConfig
     device: torch.device
@@ -67,6 +72,7 @@ class Setup:
     mean_table: Tensor
     adapter: RelationAdapter | None
     validation: Validation | None
+    reading: str
 
     def facts(self, progress: Progress) -> RunFacts:
         """Return what the run directory records of itself."""
@@ -135,7 +141,8 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         held_out |= frozenset(split.eval) | frozenset(split.test)
     if config.beyond_split:
         held_out |= {other for relation in held_out for other in equivalents_of(relation)}
-    seen = choose_seen(None if config.beyond_split else split, trainable_relations(sources), held_out, texts)
+    stated = trainable_relations(sources)
+    seen = choose_seen(None if config.beyond_split else split, stated, held_out, texts)
     torch.manual_seed(config.seed)
     encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)
     relation_encoder = RelationEncoder(config.relation_encoder_name, str(device))
@@ -170,6 +177,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         mean_table=table.mean(),
         adapter=adapter,
         validation=validation,
+        reading=reading_digest((labelled for _, labelled in sources), texts, stated, validation_ids),
     )
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from zsre.relations.errors import ZsreError
 from zsre.trainer import cli, fold_processes
-from zsre.trainer.checkpoint import is_finished, read_run_config
+from zsre.trainer.checkpoint import is_finished, read_reading, read_run_config, write_reading
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.fold_processes import folds_beside
 from zsre.trainer.folds import train_fold
@@ -89,8 +89,10 @@ def test_no_more_run_at_a_time_than_was_asked_for_the_body_among_them(
 def test_a_fold_has_the_run_s_configuration_without_its_relations_and_without_a_calibration(
     config: TrainConfig, tmp_path: Path, processes: type[FakeProcess]
 ) -> None:
+    write_reading(tmp_path, "what the run read")
     with folds_beside(config, tmp_path, RELATIONS, 2, ["--device", "cpu"]):
         pass
+    assert [read_reading(tmp_path / "folds" / number) for number in "01"] == ["what the run read"] * 2
     folds = [read_run_config(tmp_path / "folds" / number) for number in "01"]
     assert sorted(relation for fold in folds for relation in fold.held_out) == list(RELATIONS)
     for fold in folds:

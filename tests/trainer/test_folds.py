@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zsre.relations.equivalents import equivalents_of
-from zsre.relations.errors import ConfigError
+from zsre.relations.errors import ConfigError, ModelError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.vectors import PairSentence
 from zsre.trainer import folds
-from zsre.trainer.checkpoint import read_calibration, read_run
+from zsre.trainer.checkpoint import is_finished, read_calibration, read_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources
 from zsre.trainer.folds import calibrate, deal_folds, fit_calibration, score_fold
@@ -171,6 +172,24 @@ class TestCalibrate:
         monkeypatch.setattr(folds, "fit", None)
         monkeypatch.setattr(folds, "prepare", None)
         assert calibrate(config, run, CPU, shown.append) == calibration
+
+    def test_trains_no_fold_on_other_texts_than_the_run(
+        self, config: TrainConfig, run: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = Path(shutil.copy(tiny_data / "relations.yaml", tmp_path / "relations.yaml"))
+        other = replace(config, texts=replace(config.texts, sources=(str(texts),)))
+        texts.write_text(texts.read_text(encoding="utf-8").replace("terms: [city]", "terms: [town]"), encoding="utf-8")
+        with pytest.raises(ModelError, match="folds/0: its data or relation texts are not those that it, or the run"):
+            calibrate(other, run, CPU, lambda status: None)
+        assert not (run / "folds" / "0" / "model.safetensors").exists()
+
+        # A run that does not say what it read.
+        shutil.rmtree(run / "folds")
+        (run / "data.sha256").unlink()
+        monkeypatch.setattr(folds, "score_fold", lambda *arguments: (np.ones(2, np.float32), np.ones(2, np.bool_)))
+        with pytest.raises(ConfigError, match="nothing to fit"):
+            calibrate(other, run, CPU, lambda status: None)
+        assert is_finished(run / "folds" / "1")
 
     def test_needs_data(self, tiny_config: Callable[..., TrainConfig], run: Path) -> None:
         with pytest.raises(ConfigError, match=r"needs densely annotated text: set calibration\.data"):

@@ -5,6 +5,7 @@ import math
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from zsre.relations.errors import ModelError
 from zsre.trainer import loop
 from zsre.trainer.batches import Batch
 from zsre.trainer.checkpoint import read_run, start_run
-from zsre.trainer.config import OptimConfig, TrainConfig, parse_config
+from zsre.trainer.config import AdapterConfig, OptimConfig, TrainConfig, parse_config
 from zsre.trainer.loop import Status, fit, freeze, learning_rate_factor, make_optimizer, wants_bf16
 from zsre.trainer.setup import Setup, prepare
 from zsre.trainer.validate import encode_pairs
@@ -125,8 +127,8 @@ def test_every_step_is_logged_and_shown(straight: tuple[Path, list[Status]]) -> 
 def test_what_a_finished_run_leaves_behind(straight: tuple[Path, list[Status]]) -> None:
     directory, _ = straight
     assert {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()} == {
-        "config.yaml", "run.json", "model.safetensors", "tokenizer.json", "tokens.json", "encoder/config.json",
-        "metrics.jsonl", "loss.png", "speed.json",
+        "config.yaml", "data.sha256", "run.json", "model.safetensors", "tokenizer.json", "tokens.json",
+        "encoder/config.json", "metrics.jsonl", "loss.png", "speed.json",
     }  # fmt: skip
     assert json.loads((directory / "speed.json").read_text(encoding="utf-8"))["examples_per_second"] > 0
     facts = read_run(directory)[1]
@@ -165,6 +167,56 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     for name in ("metrics.jsonl", "run.json"):
         assert (directory / name).read_text(encoding="utf-8") == (straight[0] / name).read_text(encoding="utf-8")
     assert not (directory / "checkpoint.safetensors").exists()
+
+
+def _interrupted(config: TrainConfig, directory: Path) -> Path:
+    """Begin a run and stop it after its first checkpoint."""
+
+    def interrupt(status: Status) -> None:
+        if status.step == 6:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError):
+        fit(prepare(config, CPU), _start(config, directory), interrupt)
+    return directory
+
+
+@pytest.mark.usefixtures("often")
+def test_a_run_is_not_gone_on_with_by_other_texts_and_keeps_its_files(
+    config: TrainConfig, tiny_data: Path, tmp_path: Path
+) -> None:
+    texts = Path(shutil.copy(tiny_data / "relations.yaml", tmp_path / "relations.yaml"))
+    adapted = replace(config.texts, sources=(str(texts),), adapter=AdapterConfig())
+    config = replace(config, texts=adapted)
+    directory = _interrupted(config, tmp_path / "run")
+    before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+    texts.write_text(texts.read_text(encoding="utf-8").replace("terms: [river]", "terms: [city]"), encoding="utf-8")
+    with pytest.raises(ModelError, match="run: its data or relation texts are not those that it, or the run whose"):
+        fit(prepare(config, CPU), directory, lambda status: None)
+    assert {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.usefixtures("often")
+def test_a_refused_checkpoint_leaves_the_run_as_it_was(config: TrainConfig, tmp_path: Path) -> None:
+    directory = _interrupted(config, tmp_path / "run")
+    (directory / "tokens.json").write_text("as it was", encoding="utf-8")
+    checkpoint = directory / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    with pytest.raises(ModelError, match="is damaged"):
+        fit(prepare(config, CPU), directory, lambda status: None)
+    assert (directory / "tokens.json").read_text(encoding="utf-8") == "as it was"
+
+
+@pytest.mark.usefixtures("often")
+def test_a_run_that_does_not_say_what_it_read_is_gone_on_with(
+    config: TrainConfig, straight: tuple[Path, list[Status]], tmp_path: Path
+) -> None:
+    directory = _interrupted(config, tmp_path / "run")
+    (directory / "data.sha256").unlink()
+    fit(prepare(config, CPU), directory, lambda status: None)
+    for name in ("model.safetensors", "data.sha256"):
+        assert (directory / name).read_bytes() == (straight[0] / name).read_bytes()
 
 
 @pytest.mark.usefixtures("often")

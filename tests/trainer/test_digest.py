@@ -1,0 +1,51 @@
+"""What counts as other data or texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.relations.relation import Argument, Relation
+from zsre.trainer.digest import reading_digest
+
+PAIR = LabelledPair(0, 1, frozenset({"P19"}), frozenset({"P19", "P20"}))
+SENTENCE = LabelledSentence("1", "made", "ada was born in avalon .", (Mention(0, 3), Mention(16, 22)), (PAIR,))
+BORN = Relation("P19", "born", "was born there", Argument(("PERSON",)), Argument(terms=("city",)))
+TEXTS = {"P19": [BORN], "P20": [replace(BORN, id="P20", name="died")]}
+PLAIN = reading_digest([[SENTENCE]], TEXTS, {"P19"}, ["P20"])
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        replace(SENTENCE, text="ada was born in avalon !"),
+        replace(SENTENCE, mentions=(Mention(0, 3), Mention(16, 21))),
+        replace(SENTENCE, pairs=(replace(PAIR, head=1, tail=0),)),
+        replace(SENTENCE, pairs=(replace(PAIR, relations=frozenset({"P20"})),)),
+        replace(SENTENCE, pairs=(replace(PAIR, looked_for=None),)),
+    ],
+)
+def test_another_sentence_mention_or_pair(sentence: LabelledSentence) -> None:
+    assert reading_digest([[sentence]], TEXTS, {"P19"}, ["P20"]) != PLAIN
+
+
+@pytest.mark.parametrize("relation", ["P19", "P20"])
+@pytest.mark.parametrize("change", [{"description": "came from there"}, {"tail": Argument(terms=("town",))}])
+def test_another_text_of_a_relation_to_train_or_to_choose_on(relation: str, change: dict[str, object]) -> None:
+    other = TEXTS | {relation: [replace(TEXTS[relation][0], **change)]}  # type: ignore[arg-type]
+    assert reading_digest([[SENTENCE]], other, {"P19"}, ["P20"]) != PLAIN
+
+
+def test_more_sources_and_other_validation_relations() -> None:
+    assert reading_digest([[SENTENCE], [SENTENCE]], TEXTS, {"P19"}, ["P20"]) != PLAIN
+    assert reading_digest([[SENTENCE, SENTENCE]], TEXTS, {"P19"}, ["P20"]) != PLAIN
+    assert reading_digest([[SENTENCE]], TEXTS, {"P19"}, ["P19"]) != PLAIN
+
+
+def test_names_and_what_nobody_uses_are_not_told_apart() -> None:
+    named = replace(SENTENCE, id="2", source="other")
+    unused = TEXTS | {"P50": [replace(BORN, id="P50")]}
+    assert reading_digest([[named]], unused, {"P19"}, ["P20"]) == PLAIN
+    assert PLAIN == "24001bd73abd96b6f0f7ab7595d31128", "the same in every process and version"
