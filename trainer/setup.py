@@ -106,6 +106,28 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
+def check_together(config: TrainConfig) -> None:
+    """Raise ConfigError for fields that are fine each, but not beside one another."""
+    if config.beyond_split and not config.split:
+        raise ConfigError("beyond_split: there is no split to go beyond; set split, or leave this out")
+    if config.texts.adapter and config.model.alpha in (0, 0.5):
+        raise ConfigError(
+            f"texts.adapter: tells wordings apart by head, tail and context, and with model.alpha {config.model.alpha} "
+            "not all of them count; set alpha between 0 and 0.5, or leave the adapter out"
+        )
+
+
+def choose_validation(config: TrainConfig, split: Split | None) -> tuple[str, ...]:
+    """Return the relations that choose the epoch; raise ConfigError if the split tests one of them."""
+    chosen = config.eval.relations or (split.eval if split else ())
+    if split and (tested := [relation for relation in chosen if relation in split.test]):
+        raise ConfigError(
+            f"eval.relations: {config.split} tests {', '.join(tested[:5])}, and no epoch may be chosen on what it tests; "
+            "give other relations, or leave eval.relations out"
+        )
+    return chosen
+
+
 def check_rows(rows: TokenRows, pairs: PairSet, max_tokens: int) -> None:
     """Raise ConfigError if no pair is left that states something, and say how many cannot be read."""
     read = [position for row in rows.rows for position in row.pair_positions]
@@ -125,17 +147,11 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     """Load data, encoders and relation texts; raise a ZsreError for whatever does not fit together."""
     # Calibration comes last, and hours are not to be lost over a file that is not there.
     check_sources(config.calibration.data)
-    if config.beyond_split and not config.split:
-        raise ConfigError("beyond_split: there is no split to go beyond; set split, or leave this out")
-    if config.texts.adapter and config.model.alpha in (0, 0.5):
-        raise ConfigError(
-            f"texts.adapter: tells wordings apart by head, tail and context, and with model.alpha {config.model.alpha} "
-            "not all of them count; set alpha between 0 and 0.5, or leave the adapter out"
-        )
+    check_together(config)
     sources = read_sources(config.data)
     split = read_split(find_data(config.split)) if config.split else None
     texts = load_texts(config.texts.sources)
-    validation_ids = config.eval.relations or (split.eval if split else ())
+    validation_ids = choose_validation(config, split)
     held_out = frozenset(validation_ids) | frozenset(config.held_out)
     if split:
         held_out |= frozenset(split.eval) | frozenset(split.test)

@@ -56,8 +56,13 @@ def test_other_validation_relations_do_not_set_those_of_the_split_free(tiny_conf
         for relations in sentences:
             file.write(json.dumps(record | {"pairs": [{"head": 0, "tail": 1, "relations": relations}]}) + "\n")
     data = [{"path": str(tmp_path / "both.jsonl")}]
-    setup = _prepare(tiny_config(data=data, eval={"relations": ["singer"]}))
-    assert int(setup.pairs.stated.sum()) == 2
+    setup = _prepare(tiny_config(data=data, eval={"relations": ["crosses"]}))
+    assert int(setup.pairs.stated.sum()) == 1
+
+
+def test_no_epoch_is_chosen_on_what_the_split_tests(tiny_config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"^eval\.relations: .*split\.json tests singer, and no epoch may be"):
+        _prepare(tiny_config(eval={"relations": ["home", "singer"]}))
 
 
 def test_beyond_a_split_everything_is_trained_on_but_what_it_holds_out_under_any_name(
