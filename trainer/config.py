@@ -110,9 +110,9 @@ class TextConfig:
     phrasing from each source that has it, twice from one that is named twice. Training draws one at each step
     (``sample``), draws each end's and the description's (``mix``), or uses their mean. So that nobody's wording is a
     surprise, ``drop_terms`` is the share of draws in which ends go without their terms, half of them without types,
-    too, and ``noise`` is the length of a random vector that is added to each text's vector, which has the length 1.
-    ``adapter`` takes vectors of any wording to the first source's, or to the mean where that is what training uses;
-    without it, they stay as they are.
+    too, and ``noise`` is the length of a random vector that is added to each text's vector, which has the length 1;
+    with ``mean``, where nothing is drawn, neither may be set. ``adapter`` takes vectors of any wording to the first
+    source's, or to the mean where that is what training uses; without it, they stay as they are.
     """
 
     __pydantic_config__ = STRICT

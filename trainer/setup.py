@@ -115,6 +115,11 @@ def check_together(config: TrainConfig) -> None:
             f"texts.adapter: tells wordings apart by head, tail and context, and with model.alpha {config.model.alpha} "
             "not all of them count; set alpha between 0 and 0.5, or leave the adapter out"
         )
+    if config.texts.phrasings == "mean" and (config.texts.drop_terms or config.texts.noise):
+        raise ConfigError(
+            "texts.drop_terms, texts.noise: change texts as they are drawn, and with texts.phrasings 'mean' none is; "
+            "set phrasings to sample or mix, or leave these out"
+        )
 
 
 def choose_validation(config: TrainConfig, split: Split | None) -> tuple[str, ...]:
@@ -122,8 +127,8 @@ def choose_validation(config: TrainConfig, split: Split | None) -> tuple[str, ..
     chosen = config.eval.relations or (split.eval if split else ())
     if split and (tested := [relation for relation in chosen if relation in split.test]):
         raise ConfigError(
-            f"eval.relations: {config.split} tests {', '.join(tested[:5])}, and no epoch may be chosen on what it tests; "
-            "give other relations, or leave eval.relations out"
+            f"eval.relations: {config.split} tests {', '.join(tested[:5])}, and no epoch may be chosen on what it "
+            "tests; give other relations, or leave eval.relations out"
         )
     return chosen
 

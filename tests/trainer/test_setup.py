@@ -92,6 +92,14 @@ def test_going_beyond_a_split_takes_a_split(tiny_config: Config) -> None:
         _prepare(tiny_config(split=None, beyond_split=True))
 
 
+@pytest.mark.parametrize("field", ["drop_terms", "noise"])
+def test_what_changes_drawn_texts_takes_texts_that_are_drawn(tiny_config: Config, field: str) -> None:
+    texts = {"sources": list(tiny_config().texts.sources), field: 0.1}
+    with pytest.raises(ConfigError, match=r"with texts\.phrasings 'mean' none is; set phrasings to sample or mix"):
+        _prepare(tiny_config(texts=texts))
+    assert _prepare(tiny_config(texts=texts | {"phrasings": "sample"})).pairs.relations
+
+
 def test_what_a_run_records_of_itself(tiny_config: Config) -> None:
     facts = _prepare(tiny_config(level={"weight": 0.3, "slope": 9.0, "level": 0.4})).facts(Progress(1, 0, 9, 0.5, 1))
     assert facts.seen_relations == ("author", "born", "crosses", "founder")
