@@ -69,6 +69,25 @@ def trainable_relations(sources: Iterable[tuple[DataConfig, Iterable[LabelledSen
     return frozenset().union(*(set(relations_of(labelled)) - set(config.leave_out) for config, labelled in sources))
 
 
+def warn_of_unstated(
+    sources: Iterable[tuple[DataConfig, Iterable[LabelledSentence]]], held_out: Collection[str]
+) -> None:
+    """Log a warning for ids that are held out, or left out of a source, though the data states nothing like them.
+
+    It may be that a name was given for an id, or a wrong one, and that the relation is trained on after all.
+    """
+    stated: set[str] = set()
+    for config, labelled in sources:
+        own = set(relations_of(labelled))
+        stated |= own
+        if unknown := [relation for relation in config.leave_out if relation not in own]:
+            logger.warning(
+                "leave_out: %s states none of %s; leave_out takes the ids of relations", config.path, ", ".join(unknown)
+            )
+    if unknown := [relation for relation in held_out if relation not in stated]:
+        logger.warning("held_out: the data states none of %s; held_out takes the ids of relations", ", ".join(unknown))
+
+
 def choose_pairs(
     sources: Sequence[tuple[DataConfig, Sequence[LabelledSentence]]],
     seen: Collection[str],

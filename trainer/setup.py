@@ -30,7 +30,15 @@ from zsre.relations.tokens import TokenRow, TokenRows, TokenSettings, prepare_to
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
-from zsre.trainer.data import PairSet, check_sources, choose_pairs, evaluation_pairs, read_sources, trainable_relations
+from zsre.trainer.data import (
+    PairSet,
+    check_sources,
+    choose_pairs,
+    evaluation_pairs,
+    read_sources,
+    trainable_relations,
+    warn_of_unstated,
+)
 from zsre.trainer.digest import reading_digest
 from zsre.trainer.encoders import DAMAGED, attention_options, first_line, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
@@ -162,6 +170,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         held_out |= frozenset(split.eval) | frozenset(split.test)
     if config.beyond_split:
         held_out |= {other for relation in held_out for other in equivalents_of(relation)}
+    warn_of_unstated(sources, config.held_out)
     stated = trainable_relations(sources)
     seen = choose_seen(None if config.beyond_split else split, stated, held_out, texts)
     torch.manual_seed(config.seed)

@@ -9,7 +9,14 @@ from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.trainer.config import DataConfig
-from zsre.trainer.data import PairSet, choose_pairs, evaluation_pairs, read_sources, trainable_relations
+from zsre.trainer.data import (
+    PairSet,
+    choose_pairs,
+    evaluation_pairs,
+    read_sources,
+    trainable_relations,
+    warn_of_unstated,
+)
 
 MENTIONS = (Mention(0, 1), Mention(2, 3), Mention(4, 5))
 Pair = tuple[int, int, str] | tuple[int, int, str, str]
@@ -219,3 +226,18 @@ def test_sources_are_read_from_the_data_folder(tiny_data: Path, monkeypatch: pyt
     config = DataConfig(path="labelled.jsonl")
     ((found, sentences),) = read_sources([config])
     assert found is config and len(sentences) == 240
+
+
+def test_ids_that_nothing_states_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    sources = (
+        (_config(leave_out=("home", "place of birth")), [_sentence(1, (0, 1, "born home"))]),
+        (_config(leave_out=("author",)), [_sentence(2, (0, 1, "author"))]),
+    )
+    warn_of_unstated(sources, ("author", "P91", "born"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "leave_out: made.jsonl states none of place of birth; leave_out takes the ids of relations",
+        "held_out: the data states none of P91; held_out takes the ids of relations",
+    ]
+    caplog.clear()
+    warn_of_unstated(sources[1:], ("author",))
+    assert not caplog.records

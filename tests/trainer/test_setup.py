@@ -46,6 +46,11 @@ def test_without_a_split_all_relations_but_those_held_out_are_trained_on(tiny_co
     assert _prepare(tiny_config(split=None)).validation is None
 
 
+def test_a_name_in_place_of_an_id_is_warned_of(tiny_config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    _prepare(tiny_config(held_out=["born", "birthplace"]))
+    assert "held_out: the data states none of birthplace;" in caplog.text
+
+
 def test_other_validation_relations_do_not_set_those_of_the_split_free(tiny_config: Config, tmp_path: Path) -> None:
     """A pair that states a relation of the split's ``eval`` beside a trained one is not used."""
     record = {
