@@ -146,7 +146,6 @@ def score_fold(
     """
     run = load_run(directory)
     model = run.model.to(device)
-    model.bf16_encoder = device.type == "cuda"
     texts = load_texts(run.config.texts.sources)
     annotated = relations_of(labelled)
     relations = [phrasing for relation in fold if annotated[relation] for phrasing in texts[relation]]

@@ -21,7 +21,8 @@ from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources
 from zsre.trainer.folds import calibrate, deal_folds, fit_calibration, score_fold
 from zsre.trainer.loop import Status
-from zsre.trainer.setup import load_run, load_texts
+from zsre.trainer.model import SentenceModel
+from zsre.trainer.setup import TrainedRun, load_run, load_texts
 from zsre.trainer.validate import encode_pairs
 
 CPU = torch.device("cpu")
@@ -110,6 +111,18 @@ class TestScoreFold:
         expected = encode_pairs(run.model, run.tokenizer, run.tokens, sentences).similarities(blocks).sum(-1)
         np.testing.assert_allclose(similarities.reshape(12, 2), expected, atol=1e-5)
         assert correct.reshape(12, 2).sum(0).tolist() == [2, 2]
+
+    def test_scores_are_of_full_precision_on_a_gpu_too(
+        self, tiny_runs: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        labelled = [self._sentence("home"), self._sentence("singer")]
+        expected, _ = score_fold(tiny_runs("shared"), labelled, ("home", "singer"), CPU)
+        encoder = load_run(tiny_runs("shared")).relation_encoder()
+        # A processor stands in for the GPU.
+        monkeypatch.setattr(SentenceModel, "to", lambda self, device: self)
+        monkeypatch.setattr(TrainedRun, "relation_encoder", lambda self, device: encoder)
+        similarities, _ = score_fold(tiny_runs("shared"), labelled, ("home", "singer"), torch.device("cuda"))
+        np.testing.assert_array_equal(similarities, expected)
 
     def test_types_that_do_not_fit_are_left_out(
         self, tiny_runs: Callable[[str], Path], tmp_path: Path, tiny_data: Path
