@@ -26,6 +26,7 @@ from zsre.trainer.fields import (
     Positive,
     PositiveFloat,
     Problem,
+    Seed,
     Share,
     cut,
     expectation,
@@ -163,7 +164,7 @@ class TrainConfig:
     beyond_split: bool = False
     held_out: tuple[str, ...] = ()
     max_tokens: Annotated[int, Field(ge=16)] = 128
-    seed: int = 13
+    seed: Seed = 13
     texts: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)

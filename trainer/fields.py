@@ -13,8 +13,9 @@ from pydantic import AfterValidator, ConfigDict, Field
 from zsre.relations.problems import SHOWN_CHARACTERS, shorten
 from zsre.relations.readers import FORMATS
 
-#: For ``__pydantic_config__``: a field that a dataclass does not have is an error, not ignored.
-STRICT: Final = ConfigDict(extra="forbid")
+#: For ``__pydantic_config__``: a field that a dataclass does not have is an error, not ignored, and so is a number that
+#: is none (.inf, .nan).
+STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 #: What pydantic says of a wrong value: ``type``, ``loc``, ``input``, and the bounds in ``ctx``.
 Problem = Mapping[str, Any]
@@ -31,7 +32,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "int_parsing": "expected a whole number",
     "int_parsing_size": "expected a whole number",
     "int_from_float": "expected a whole number",
-    "finite_number": "expected a whole number",
+    "finite_number": "expected a finite number",
     "float_type": "expected a number",
     "float_parsing": "expected a number",
     "bool_type": "expected true or false",
@@ -42,6 +43,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "value_error": "expected {error}",
     "greater_than": "expected more than {gt:g}",
     "greater_than_equal": "expected at least {ge:g}",
+    "less_than": "expected less than {lt:g}",
     "less_than_equal": "expected at most {le:g}",
 }
 
@@ -56,6 +58,8 @@ def _known_format(name: str) -> str:
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+#: What all of the generators take that a seed goes to.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 FormatName = Annotated[str, AfterValidator(_known_format)]
