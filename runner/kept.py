@@ -33,7 +33,9 @@ from zsre.runner.kept_tables import (
     window_tables,
 )
 from zsre.runner.lock import LOCK_FILE, FolderLock
+from zsre.runner.parquet_footer import has_footer
 from zsre.runner.shared_texts import open_writer, plain_type
+from zsre.runner.storage import reading
 
 MARKER: Final = "vectors.json"
 KEPT_VERSION: Final = 1
@@ -122,17 +124,20 @@ class KeptDirectory:
         return KeptShard(self.path, self.facts, index)
 
     def has(self, index: int) -> bool:
-        """Tell whether a shard's vectors are in place."""
-        try:
-            for own in (mentions_path, pairs_path):
-                pq.read_metadata(own(self.path, index))
-        except (OSError, pa.ArrowException):
-            return False
-        return True
+        """Tell whether a shard's vectors are in place; raise OutputError if they can't be read at this moment."""
+        return all(_is_whole(own(self.path, index)) for own in (mentions_path, pairs_path))
 
     def finish(self, shards: int) -> None:
         """Write down that all shards are there."""
         _write_marker(self.path, replace(self.facts, shards=shards))
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with reading(str(path)), path.open("rb") as file:
+            return has_footer(file)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zsre.relations.errors import OutputError
 from zsre.runner.corpus import Place
@@ -25,9 +24,10 @@ from zsre.runner.files import temporary_name, write_all
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
 from zsre.runner.lock import LOCK_FILE
+from zsre.runner.parquet_footer import has_footer
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.shared_texts import open_writer
-from zsre.runner.storage import Folder, LocalFolder
+from zsre.runner.storage import Folder, LocalFolder, reading
 
 RUN_FILE, REJECTS_FILE, RECORDS = "run.json", "rejects.jsonl", "shards"
 _PART: Final = re.compile(r"part-\d{5,}\.parquet")
@@ -133,15 +133,16 @@ class OutputDirectory:
         return record
 
     def done(self) -> Iterator[ShardRecord]:
-        """Yield the records, in order, of shards whose part is there, as long as it was and readable."""
-        sizes = self.folder.files()
-        for index in self.recorded():
-            try:
-                record = self.read_record(index)
-                if sizes.get(record.part) == record.part_bytes and self._is_whole(record.part):
-                    yield record
-            except (ValueError, OSError):
-                continue
+        """Yield the records, in order, of shards whose part is there, as long as it was and with a sound end.
+
+        Raises OutputError for what can't be read at this moment: nothing is known of such a shard.
+        """
+        with reading(self.name):
+            sizes, indices = self.folder.files(), self.recorded()
+        for index in indices:
+            record = self._known_record(index)
+            if record and sizes.get(record.part) == record.part_bytes and self._is_whole(record.part):
+                yield record
 
     def part_names(self) -> list[str]:
         """Return the names of the parts, in order."""
@@ -192,13 +193,20 @@ class OutputDirectory:
                 "the same command does that part again, and goes on"
             ) from error
 
+    def _known_record(self, index: int) -> ShardRecord | None:
+        """Return the record of a shard, or ``None`` if it is missing or damaged."""
+        try:
+            with reading(self.folder.within(record_name(index))):
+                return self.read_record(index)
+        except (FileNotFoundError, ValueError):
+            return None
+
     def _is_whole(self, part: str) -> bool:
         try:
-            with self.folder.open(part) as file:
-                pq.read_metadata(file)
-        except (OSError, pa.ArrowException):
+            with reading(self.folder.within(part)), self.folder.open(part) as file:
+                return has_footer(file)
+        except FileNotFoundError:
             return False
-        return True
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         with self._reporting(self.folder.within(name)):
@@ -238,9 +246,12 @@ def _number(name: str) -> int:
 
 
 def read_run(folder: Folder) -> dict[str, Any] | None:
-    """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours."""
+    """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours.
+
+    Raises OSError if it can't be read at this moment.
+    """
     try:
         run = json.loads(folder.read(RUN_FILE))
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and "zsre" in run and isinstance(run.get("status"), str) else None

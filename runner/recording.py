@@ -138,11 +138,12 @@ def _resumed(
     output: OutputDirectory, earlier: EarlierRun, segments: tuple[Segment, ...], has_all: Callable[[int], bool]
 ) -> Run:
     run = Run(output, segments)
-    output.remove_leftovers()
     for record in output.done():
         if has_all(record.index):
             run.done[record.index] = record.place
             run.counts.add(record.counts)
+    # Only once everything has been read: what can't be read at this moment may well be done.
+    output.remove_leftovers()
     output.keep_only(run.done)
     output.parts = len(run.done)
     logger.info("%s: going on after %s (%s)", output.name, *_progress(run))

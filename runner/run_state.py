@@ -13,7 +13,7 @@ from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
-from zsre.runner.storage import LocalFolder, open_input, readable
+from zsre.runner.storage import LocalFolder, open_input, readable, reading
 
 #: What ``run.json`` says that may differ when a run goes on.
 _PASSING: Final = frozenset(
@@ -62,7 +62,8 @@ def earlier_run(output: OutputDirectory, wish: Wish) -> EarlierRun | None:
             raise OutputError(f"{folder.within(RECORDS)}: is a link, as no run makes it; {_ELSEWHERE}")
         if folder.is_empty(ignoring=(LOCK_FILE, RECORDS, temporary_name(RUN_FILE))) and not output.recorded():
             return None
-        run = read_run(folder)
+        with reading(folder.within(RUN_FILE)):
+            run = read_run(folder)
         if run is None:
             _check_replaceable(output, wish)
             return None

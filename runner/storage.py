@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -16,7 +17,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from zsre.relations.errors import UsageError
+from zsre.relations.errors import OutputError, UsageError
 from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
 
 #: A scheme of one letter would be a drive of Windows.
@@ -87,7 +88,10 @@ def open_input(name: str) -> BinaryIO:
     """Open a file to read, from anywhere in it; raise OSError if that can't be done."""
     if not is_uri(name):
         return Path(name).open("rb")
-    system, path = file_system(name)
+    return _open_buffered(*file_system(name))
+
+
+def _open_buffered(system: fs.FileSystem, path: str) -> BinaryIO:
     # Arrow's files read blocks; lines are what Python adds.
     return io.BufferedReader(cast(io.RawIOBase, system.open_input_file(path)), _BUFFER_BYTES)
 
@@ -130,7 +134,7 @@ class Folder(ABC):
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:
-        """Open a file to read."""
+        """Open a file to read; raise FileNotFoundError if it is missing, and only then."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
@@ -249,8 +253,17 @@ class RemoteFolder(Folder):
             raise
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file to read."""
-        return open_input(self.within(name))
+        """Open a file to read; raise FileNotFoundError if it is missing, and only then."""
+        path = f"{self._path}/{name}"
+        try:
+            return _open_buffered(self._system, path)
+        except OSError as error:
+            # Some stores say of a file which is missing what they say of any failure, and others the reverse.
+            if self._type(path) == fs.FileType.NotFound:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.within(name)) from error
+            if isinstance(error, FileNotFoundError):
+                raise OSError(errno.EIO, "it is there, and could not be opened", self.within(name)) from error
+            raise
 
     def remove(self, name: str) -> None:
         """Remove a file, which may be missing."""
@@ -261,6 +274,23 @@ class RemoteFolder(Folder):
     def _type(self, path: str) -> fs.FileType:
         (info,) = self._system.get_file_info([path])
         return info.type
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Raise OutputError for what can't be read although it is there; a missing file stays a FileNotFoundError.
+
+    A store that is out of reach must not be taken for one that holds nothing, as what isn't done is removed.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{name}: cannot be read: {error.strerror or error}; nothing was removed: mend that, then the same command "
+            "goes on"
+        ) from error
 
 
 def open_folder(name: str) -> Folder:

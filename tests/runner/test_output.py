@@ -131,7 +131,7 @@ def test_a_record_that_cannot_be_true_is_none(change: dict[str, object], tmp_pat
     assert [own.index for own in output.done()] == [0]
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "longer", "overwritten"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "longer", "overwritten", "other metadata"])
 def test_a_shard_whose_part_is_damaged_is_not_done(tmp_path: Path, damage: str) -> None:
     output = new_run(tmp_path / "out").output
     output.commit(_result(0), PLACE)
@@ -145,6 +145,8 @@ def test_a_shard_whose_part_is_damaged_is_not_done(tmp_path: Path, damage: str) 
             part.unlink()
         case "longer":
             part.write_bytes(content + b"\0")
+        case "other metadata":
+            part.write_bytes(content[:-20] + b"\xff" * 12 + content[-8:])
         case _:
             part.write_bytes(bytes(len(content)))
     assert [record.index for record in output.done()] == [0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +31,7 @@ from tests.runner.resuming import (
     use_engine,
 )
 from zsre.runner.lock import FolderLock
+from zsre.runner.storage import LocalFolder
 
 #: A fixture is used by its name.
 __all__ = ["place"]
@@ -225,6 +228,33 @@ def test_standard_input_cannot_be_gone_on_with(
     assert "what was read of one cannot be read again to go on; start anew with --overwrite" in told_error(capsys)
     stdin()
     assert run_command("-", "-o", "out", "--overwrite") == 0
+
+
+@pytest.mark.parametrize("name", ["run.json", "shards/00001.json", "part-00001.parquet"])
+def test_what_cannot_be_read_at_this_moment_is_done_all_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command("-o", "whole") == 0
+    stop_run(monkeypatch, "-o", "out", after=14)
+    before = sorted(path.name for path in Path("out").rglob("*"))
+    original = LocalFolder.open
+
+    def throttled(folder: LocalFolder, wanted: str) -> BinaryIO:
+        if wanted == name:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return original(folder, wanted)
+
+    monkeypatch.setattr(LocalFolder, "open", throttled)
+    capsys.readouterr()
+    assert run_command("-o", "out") == 4
+    assert told_error(capsys) == (
+        f"{Path('out', name)}: cannot be read: Too many open files; nothing was removed: mend that, then the same "
+        "command goes on"
+    )
+    assert sorted(path.name for path in Path("out").rglob("*")) == before
+    monkeypatch.setattr(LocalFolder, "open", original)
+    assert run_command("-o", "out") == 0
+    assert_same("out", "whole")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"zsre": "1"}', None])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -16,7 +18,7 @@ from tests.runner.resuming import (
     table_of,
     told_error,
 )
-from zsre.runner import kept_command
+from zsre.runner import kept, kept_command
 from zsre.runner.lock import FolderLock
 
 #: A fixture is used by its name.
@@ -29,6 +31,31 @@ def test_vectors_are_kept_of_every_shard_when_a_run_goes_on(monkeypatch: pytest.
     assert sorted(Path("vectors").glob("pairs-*"))
     Path("vectors/pairs-00000.parquet").unlink()
     Path("vectors/mentions-00001.parquet").write_bytes(b"half")
+    assert run_command(*saving) == 0
+    assert run_command("vectors", "-o", "again") == 0
+    assert table_of("again").equals(table_of("out"))
+
+
+@pytest.mark.parametrize("name", ["mentions-00000.parquet", "pairs-00000.parquet"])
+def test_vectors_that_cannot_be_read_at_this_moment_are_kept(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saving = ("--save-pairs", "vectors", "-o", "out")
+    stop_run(monkeypatch, *saving, after=14)
+    before = sorted(Path().glob("*/*"))
+    original = kept.has_footer
+
+    def throttled(file: BinaryIO) -> bool:
+        if file.name == str(Path("vectors", name)):
+            raise OSError(errno.EIO, "Input/output error")
+        return original(file)
+
+    monkeypatch.setattr(kept, "has_footer", throttled)
+    capsys.readouterr()
+    assert run_command(*saving) == 4
+    assert f"{Path('vectors', name)}: cannot be read: Input/output error; nothing was removed" in told_error(capsys)
+    assert sorted(Path().glob("*/*")) == before
+    monkeypatch.setattr(kept, "has_footer", original)
     assert run_command(*saving) == 0
     assert run_command("vectors", "-o", "again") == 0
     assert table_of("again").equals(table_of("out"))

@@ -318,6 +318,66 @@ def test_half_of_the_rejects_lies_beside_no_run_that_is_over(breaks: str, store:
         assert (status, lines) == ("running", [b'{"'])
 
 
+class _Refusing:
+    """A store that doesn't give some files at this moment, whatever it says of them."""
+
+    def __init__(self, system: fs.FileSystem, name: str, error: OSError) -> None:
+        self.system, self.name, self.error = system, name, error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.system, name)
+
+    def open_input_file(self, path: str) -> object:
+        if path.endswith(self.name):
+            raise self.error
+        return self.system.open_input_file(path)
+
+
+def _two_shards(folder: RemoteFolder) -> None:
+    with pytest.raises(KeyboardInterrupt), recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as begun:
+        for index in range(2):
+            begun.commit(ShardResult(index, TABLE, (), Counts(shards=1)), PLACE)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["run.json", "shards/00001.json", "part-00001.parquet"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("AWS Error SLOW_DOWN during GetObject operation"),
+        OSError(errno.EMFILE, "Too many open files"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        FileNotFoundError("as some stores say of whatever they cannot open"),
+    ],
+)
+def test_what_cannot_be_read_at_this_moment_is_not_removed(name: str, error: OSError, store: str) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    _two_shards(folder)
+    before, system = (folder.files(), folder.files("shards")), folder._system
+    folder._system = _Refusing(system, name, error)
+    with (
+        pytest.raises(OutputError, match=rf"{name}: cannot be read: .*; nothing was removed: mend that, then the same"),
+        recorded(OutputDirectory(folder), (), Wish.GO_ON, {}),
+    ):
+        pass
+    assert (folder.files(), folder.files("shards")) == before
+    folder._system = system
+    with recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as run:
+        assert list(run.done) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["shards/00001.json", "part-00001.parquet"])
+def test_a_store_may_say_anything_of_a_file_that_is_missing(name: str, store: str) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    _two_shards(folder)
+    folder.remove(name)
+    folder._system = _Refusing(folder._system, name, OSError("no such key"))
+    with pytest.raises(FileNotFoundError):
+        folder.open(name)
+    with recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as run:
+        assert list(run.done) == [0]
+
+
 def test_a_run_reads_from_a_store_writes_to_one_and_goes_on(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
