@@ -27,6 +27,13 @@ _FILE: Final = "file://"
 _UNESCAPED: Final = ("fsspec+", "hf://")
 #: What needs no escape in the path of a URI, besides letters and digits (RFC 3986, ``pchar``).
 _UNRESERVED: Final = "/-._~!$&'()*+,;=:@"
+#: What Arrow takes for a URI, up to its options. A store's client is the same for whatever path follows the root;
+#: fsspec's are shared by fsspec itself.
+_STORE: Final = re.compile(
+    r"(?P<root>[a-z][a-z0-9+.-]+://[^/?#]*)(/(?P<path>([\w/.~!$&'()*+,;=:@-]|%[0-9a-f]{2})*))?",
+    re.ASCII | re.IGNORECASE,
+)
+_ANY_NAME: Final = "_"
 _BUFFER_BYTES: Final = 2**20
 
 
@@ -74,13 +81,27 @@ def readable(name: str) -> str:
     return f"{unquote(address)}{mark}{options}"
 
 
-@lru_cache(maxsize=1024)
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a URI, and the path in it; raise UsageError if there is none."""
+    """Return the file system of a URI, and the path in it; raise UsageError if there is none.
+
+    Names with the same scheme, authority and options share one file system, as each has connections of its own.
+    """
+    address, mark, options = uri.partition("?")
+    store = None if address.startswith((_FILE, *_UNESCAPED)) else _STORE.fullmatch(address)
     try:
-        system, path = fs.FileSystem.from_uri(uri)
+        if store is None:
+            return _opened(uri)
+        system, path = _opened(f"{store['root']}/{_ANY_NAME}{mark}{options}")
+        root = path.removesuffix(_ANY_NAME)
+        return system, f"{root}{unquote(store['path'] or '', errors='strict')}".rstrip("/") or root
     except (pa.ArrowException, OSError, ImportError, ValueError) as error:
         raise UsageError(f"{uri}: cannot be opened: {str(error).splitlines()[0]}") from error
+
+
+@lru_cache(maxsize=1024)
+def _opened(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return what Arrow opens; of a store, it is a client each time, and of other places it costs next to nothing."""
+    system, path = fs.FileSystem.from_uri(uri)
     return system, path
 
 

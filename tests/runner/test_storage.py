@@ -20,7 +20,7 @@ from pyarrow import fs
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl, make_job
 from tests.runner.test_output import PLACE, REJECT, TABLE
 from zsre.relations.errors import DataError, OutputError, UsageError
-from zsre.runner import cli, inputs, job_spec
+from zsre.runner import cli, inputs, job_spec, storage
 from zsre.runner.corpus import CutSettings, cut
 from zsre.runner.counts import Counts
 from zsre.runner.inputs import Kind, find_segments
@@ -85,6 +85,76 @@ def test_a_place_of_another_machine_is_told(name: str) -> None:
 def test_a_store_that_nobody_knows_is_told(uri: str) -> None:
     with pytest.raises(UsageError, match="cannot be opened: "):
         file_system(uri)
+
+
+#: What names of stores come to, by Arrow's own reading of each.
+LOCATED = [
+    ("s3://bucket?region=eu", "bucket"),
+    ("s3://bucket/?region=eu", "bucket"),
+    ("s3://bucket/a%20b/c/?region=eu", "bucket/a b/c"),
+    ("s3://bucket//a?region=eu", "bucket//a"),
+    ("s3://bucket/a%2Fb?region=eu", "bucket/a/b"),
+    ("s3://bucket/%C3%A9%25?region=eu", "bucket/é%"),
+    ("s3://bucket/_?region=eu", "bucket/_"),
+    ("s3://bucket/C:/a?region=eu", "bucket/C:/a"),
+    ("s3://KEY:SEC%2FRET@bucket/me@home?region=eu", "bucket/me@home"),
+    ("gs://anonymous@bucket/a%20b/", "bucket/a b"),
+    ("abfs://account.blob.core.windows.net/container/a", "container/a"),
+    ("abfs://container@account.dfs.core.windows.net/a%20b", "container/a b"),
+    ("mock:///a%20b", "a b"),
+    ("file:///a%20b/", "/a b"),
+    ("file:///", "/"),
+    ("fsspec+memory://x/a%20b/?q=1", "/x/a%20b/?q=1"),
+    ("fsspec+memory:///x#y", "/x#y"),
+]
+
+
+@on_posix
+@pytest.mark.parametrize(("uri", "path"), LOCATED)
+def test_where_in_a_store_a_name_leads(uri: str, path: str) -> None:
+    system, found = file_system(uri)
+    arrows_own, arrows_path = fs.FileSystem.from_uri(uri)
+    assert found == path == (arrows_path.rstrip("/") or arrows_path)
+    assert type(system) is type(arrows_own)
+
+
+@pytest.mark.parametrize("path", ["a b", "é", "a[1]", "a%zz", "a%FF"])
+def test_a_name_that_is_no_uri_is_told_in_a_store(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be opened: "):
+        file_system(f"s3://bucket/{path}?region=eu")
+
+
+def test_many_names_of_one_store_share_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Counted:
+        @staticmethod
+        def from_uri(uri: str) -> tuple[fs.FileSystem, str]:
+            opened.append(uri)
+            return fs.FileSystem.from_uri(uri)
+
+    class Arrow:
+        FileSystem = Counted
+
+    monkeypatch.setattr(storage, "fs", Arrow)
+    bucket = f"s3://bucket-{uuid.uuid4().hex}"
+    for number in range(50):
+        system, path = file_system(f"{bucket}/in/{number}%20.jsonl?region=eu")
+        assert path == f"{bucket.removeprefix('s3://')}/in/{number} .jsonl"
+        assert system is file_system(f"{bucket}?region=eu")[0]
+    assert len(opened) == 1
+    others = (f"{bucket}/a?region=us", f"s3://KEY:SECRET@{bucket.removeprefix('s3://')}/a?region=eu")
+    assert len({id(file_system(name)[0]) for name in (bucket + "?region=eu", *others)}) == 3
+    assert len(opened) == 3
+
+
+def test_a_folder_of_a_store_has_one_client_for_all_its_files(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    folder.make()
+    for number in range(5):
+        folder.write(f"{number}", lambda file: file.write(b"some"))
+    monkeypatch.setattr(storage, "file_system", None)
+    assert [folder.read(f"{number}") for number in range(5)] == [b"some"] * 5
 
 
 def test_inputs_of_a_store_are_found_like_those_of_the_disk(store: str) -> None:
