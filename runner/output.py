@@ -1,7 +1,8 @@
 """The folder that triples are written to: part files, a record of each, ``rejects.jsonl`` and ``run.json``.
 
 A file appears under its name only when it is complete. A shard is done once it has a record, ``shards/00000.json``,
-and the part that the record names: that is what a run which was stopped goes on from.
+and the part that the record names: that is what a run which was stopped goes on from. What it was begun with stands in
+``shards/begun.json``, too, as a store may lose a file while it is written anew.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from zsre.runner.shared_texts import open_writer
 from zsre.runner.storage import Folder, LocalFolder, reading
 
 RUN_FILE, REJECTS_FILE, RECORDS = "run.json", "rejects.jsonl", "shards"
+BEGUN_FILE: Final = f"{RECORDS}/begun.json"
 _PART: Final = re.compile(r"part-\d{5,}\.parquet")
 _RECORD: Final = re.compile(r"(\d{5,})\.json")
 
@@ -107,8 +109,17 @@ class OutputDirectory:
 
     def write_run(self, facts: Mapping[str, object]) -> None:
         """Write ``run.json`` anew."""
-        content = (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-        self._write(RUN_FILE, lambda file: write_all(file, content))
+        self._write_facts(RUN_FILE, facts)
+
+    def write_begun(self, facts: Mapping[str, object]) -> None:
+        """Write what a run is begun with, or goes on with, as its ``run.json`` and to go back to.
+
+        One of the two files is sound whenever writing the other fails, or the process is killed over it.
+        """
+        with self._reporting(self.folder.within(RUN_FILE)):
+            only_begun = not _read_facts(self.folder, RUN_FILE) and _read_facts(self.folder, BEGUN_FILE)
+        for name in (RUN_FILE, BEGUN_FILE) if only_begun else (BEGUN_FILE, RUN_FILE):
+            self._write_facts(name, facts)
 
     def write_rejects(self) -> None:
         """Gather the rejects of all shards that are done, in their order; raise OutputError for a damaged record."""
@@ -173,7 +184,7 @@ class OutputDirectory:
         for index in self.recorded():
             self.folder.remove(record_name(index))
         self.remove_leftovers()
-        for name in (REJECTS_FILE, RUN_FILE):
+        for name in (REJECTS_FILE, BEGUN_FILE, RUN_FILE):
             self.folder.remove(name)
 
     def is_ours_alone(self) -> bool:
@@ -207,6 +218,10 @@ class OutputDirectory:
                 return has_footer(file)
         except FileNotFoundError:
             return False
+
+    def _write_facts(self, name: str, facts: Mapping[str, object]) -> None:
+        content = (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
+        self._write(name, lambda file: write_all(file, content))
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         with self._reporting(self.folder.within(name)):
@@ -246,12 +261,17 @@ def _number(name: str) -> int:
 
 
 def read_run(folder: Folder) -> dict[str, Any] | None:
-    """Return what a folder's ``run.json`` says, or ``None`` if there is none of ours.
+    """Return what a folder's ``run.json`` says, or ``None`` if there is no run of ours.
 
-    Raises OSError if it can't be read at this moment.
+    If it is missing or damaged, that is what the run was begun with. Raises OSError for what can't be read at this
+    moment.
     """
+    return _read_facts(folder, RUN_FILE) or _read_facts(folder, BEGUN_FILE)
+
+
+def _read_facts(folder: Folder, name: str) -> dict[str, Any] | None:
     try:
-        run = json.loads(folder.read(RUN_FILE))
+        run = json.loads(folder.read(name))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     return run if isinstance(run, dict) and "zsre" in run and isinstance(run.get("status"), str) else None

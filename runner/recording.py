@@ -70,7 +70,7 @@ def recorded(
         _take(output, held)
         run, started = _begun(output, segments, wish, facts, has_all)
         told = {**facts, "input": segment_facts(run.segments), "zsre": importlib.metadata.version("zsre"), **started}
-        output.write_run({"status": "running", **told})
+        output.write_begun({"status": "running", **told})
         try:
             yield run
             _check_all_there(run)

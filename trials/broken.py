@@ -29,6 +29,7 @@ def broken(folder: Path, documents: int = 2_000) -> dict[str, Any]:
         "a part cut short": lambda output: _cut(output / "part-00003.parquet"),
         "a part missing": lambda output: (output / "part-00003.parquet").unlink(),
         "a part's record cut short": lambda output: _cut(output / "shards/00003.json"),
+        "run.json cut short": lambda output: _cut(output / "run.json"),
         "a temporary file left over": lambda output: _cut(output / "part-00003.parquet", ".part-00004.parquet.tmp"),
     }
     for what, damage in damages.items():
@@ -40,16 +41,16 @@ def broken(folder: Path, documents: int = 2_000) -> dict[str, Any]:
         found.append({"what": what, "exit_code": 0, "identical": outcome(output) == expected})
     output = folder / "run-json"
     run(command(corpus, output))
-    _cut(output / "run.json")
+    for name in ("run.json", "shards/begun.json"):
+        _cut(output / name)
     said = run(command(corpus, output), expected=4)
     kept = sorted(path.name for path in output.glob("part-*")) == sorted(
         path.name for path in (folder / "whole").glob("part-*")
     )
     run(command(corpus, output, "--overwrite"))
     again = outcome(output) == expected
-    found.append(
-        {"what": "run.json cut short", "exit_code": 4, "said": _told(said, folder), "identical": kept and again}
-    )
+    what = "run.json and shards/begun.json cut short"
+    found.append({"what": what, "exit_code": 4, "said": _told(said, folder), "identical": kept and again})
     return {"documents": documents, "rows": expected.rows, "damages": found}
 
 

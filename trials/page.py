@@ -61,8 +61,8 @@ def _ways(found: Found) -> Iterator[str]:
 def _broken(found: Found) -> Iterator[str]:
     yield "## Broken disks and files\n"
     yield (
-        f"{found['documents']:,} documents. The same command again, once the disk has room or may be written to; after "
-        "a damaged `run.json`, with `--overwrite`, everything else being still there until then.\n"
+        f"{found['documents']:,} documents. The same command again, once the disk has room or may be written to; "
+        "where `--overwrite` is asked for, with that, everything else being still there until then.\n"
     )
     yield "| what | exit code | what was said | then identical |"
     yield "| --- | --- | --- | --- |"

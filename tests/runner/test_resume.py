@@ -262,9 +262,10 @@ def test_a_damaged_run_file_is_told_and_nothing_is_lost(
     content: bytes | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop_run(monkeypatch, "-o", "out")
-    Path("out/run.json").unlink()
-    if content is not None:
-        Path("out/run.json").write_bytes(content)
+    for name in ("out/run.json", "out/shards/begun.json"):
+        Path(name).unlink()
+        if content is not None:
+            Path(name).write_bytes(content)
     before = sorted(path.name for path in Path("out").rglob("*"))
     capsys.readouterr()
     assert run_command("-o", "out") == 4
@@ -275,6 +276,27 @@ def test_a_damaged_run_file_is_told_and_nothing_is_lost(
     assert "holds files but no run of zsre" in told_error(capsys)
     Path("out/thesis.txt").unlink()
     assert run_command("-o", "out", "--overwrite") == 0
+
+
+@pytest.mark.parametrize("content", [b"{", None])
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_run_whose_run_file_is_lost_goes_on_from_what_it_was_begun_with(
+    stopped: bool, content: bytes | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command("-o", "whole") == 0
+    if stopped:
+        stop_run(monkeypatch, "-o", "out", after=14)
+    else:
+        assert run_command("-o", "out") == 0
+    Path("out/run.json").unlink()
+    if content is not None:
+        Path("out/run.json").write_bytes(content)
+    assert run_command("-o", "out", "--threshold", "0.9") == 4
+    assert "thresholds.P112: was 0.5 and is now 0.9" in told_error(capsys)
+    assert run_command("-o", "out") == 0
+    assert_same("out", "whole")
+    assert run_command("-o", "out", "--overwrite", "--threshold", "0.9") == 0
+    assert json.loads(Path("out/shards/begun.json").read_text())["thresholds"]["P112"] == 0.9
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "run.json"])

@@ -8,7 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -386,6 +386,47 @@ def test_half_of_the_rejects_lies_beside_no_run_that_is_over(breaks: str, store:
         assert (status, [json.loads(line)["line"] for line in lines]) == ("finished", [3] * 4)
     else:
         assert (status, lines) == ("running", [b'{"'])
+
+
+class _Dying:
+    """A store in the middle of whose file of facts so-and-so the process dies, so that half of it lies in its place."""
+
+    def __init__(self, system: fs.FileSystem, number: int) -> None:
+        self.system, self.left, self.dead = system, number, False
+
+    def __getattr__(self, name: str) -> object:
+        if self.dead:
+            raise OSError(errno.EIO, "out of reach")
+        return getattr(self.system, name)
+
+    def open_output_stream(self, path: str) -> object:
+        stream = self.__getattr__("open_output_stream")(path)
+        if not path.endswith(("run.json", "begun.json")):
+            return stream
+        self.left -= 1
+        self.dead = self.left < 0
+        return _Broken(stream) if self.dead else stream
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("before", ["nothing", "begun", "run.json lost", "begun by an earlier version"])
+def test_no_file_of_facts_that_is_half_written_keeps_a_run_from_going_on(before: str, number: int, store: str) -> None:
+    folder = RemoteFolder(f"{store}/out")
+    folder.make()
+    if before != "nothing":
+        _two_shards(folder)
+    if before == "run.json lost":
+        folder.write("run.json", lambda file: file.write(b"{"))
+    if before == "begun by an earlier version":
+        folder.remove("shards/begun.json")
+    system = folder._system
+    folder._system = _Dying(system, number)
+    with suppress(OutputError), recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as run:
+        run.commit(ShardResult(2, TABLE, (), Counts(shards=1)), PLACE)
+    folder._system = system
+    done = OutputDirectory(folder).recorded()
+    with recorded(OutputDirectory(folder), (), Wish.GO_ON, {}) as run:
+        assert sorted(run.done) == done and set(done) >= (set() if before == "nothing" else {0, 1})
 
 
 class _Refusing:

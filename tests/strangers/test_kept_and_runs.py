@@ -113,7 +113,8 @@ def test_markers_that_no_run_writes(
 def test_json_that_nests_without_end(vectors: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (vectors / "vectors.json").write_text("[" * 100_000)
     assert "vectors.json: cannot be read" in refused(capfd, corpus="vectors", output="other")
-    Path("out/run.json").write_text("[" * 100_000)
+    for name in ("out/run.json", "out/shards/begun.json"):
+        Path(name).write_text("[" * 100_000)
     assert run() == 4
     assert "its run.json is missing or damaged" in capfd.readouterr().err
 
