@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,7 +11,10 @@ from typing import BinaryIO, Final
 
 from zsre.relations.errors import OutputError
 
+logger = logging.getLogger(__name__)
 LOCK_FILE: Final = ".lock"
+#: What a system says of a file that another process has locked; of a place without locks it says something else.
+_HELD: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 
 if sys.platform == "win32":
     import msvcrt
@@ -32,7 +37,10 @@ class FolderLock:
     """Holds a folder of this machine until it is closed."""
 
     def __init__(self, folder: Path) -> None:
-        """Lock a folder that is there; raise OutputError if another run holds it, or if it can't be written to."""
+        """Lock a folder that is there; raise OutputError if another run holds it, or if it can't be written to.
+
+        Where the file system has no locks, as some that are mounted from elsewhere, that is said, and all there is.
+        """
         path = folder / LOCK_FILE
         try:
             # The file stays when the lock ends: removed, it could be one that another run has just locked.
@@ -44,10 +52,12 @@ class FolderLock:
         try:
             _lock(self._file)
         except OSError as error:
-            self._file.close()
-            raise OutputError(
-                f"{folder}: another run is writing to it; wait for it, or give another directory with -o"
-            ) from error
+            if error.errno in _HELD:
+                self._file.close()
+                raise OutputError(
+                    f"{folder}: another run is writing to it; wait for it, or give another directory with -o"
+                ) from error
+            logger.warning("%s: has no locks (%s), so start no other run into it meanwhile", folder, error.strerror)
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -55,11 +65,13 @@ class FolderLock:
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether a run is writing to a folder at this moment."""
-    if not os.access(folder / LOCK_FILE, os.W_OK):
+    """Tell whether a run is writing to a folder at this moment, as far as its file system has locks."""
+    path = folder / LOCK_FILE
+    if not os.access(path, os.W_OK):
         return False
     try:
-        FolderLock(folder).close()
-    except OutputError:
-        return True
+        with os.fdopen(_open(path), "a+b") as file:
+            _lock(file)
+    except OSError as error:
+        return error.errno in _HELD
     return False

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from zsre.relations.errors import OutputError
+from zsre.runner import lock
 from zsre.runner.lock import FolderLock, is_locked
 
 
@@ -33,6 +37,35 @@ def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     assert not is_locked(tmp_path)
+
+
+def _refusing(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: BinaryIO) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lock, "_lock", refuse)
+
+
+@pytest.mark.parametrize("name", ["ENOSYS", "ENOLCK", "ENOTSUP", "EOPNOTSUPP", "EINVAL"])
+def test_a_place_without_locks_is_told_once_and_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _refusing(getattr(errno, name), monkeypatch)
+    caplog.set_level(logging.WARNING, "zsre")
+    (tmp_path / lock.LOCK_FILE).touch()
+    assert not is_locked(tmp_path)
+    FolderLock(tmp_path).close()
+    (told,) = caplog.messages
+    assert told.startswith(f"{tmp_path}: has no locks (") and "start no other run into it meanwhile" in told
+
+
+@pytest.mark.parametrize("name", ["EWOULDBLOCK", "EAGAIN", "EACCES"])
+def test_a_lock_that_another_holds_is_told_apart(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _refusing(getattr(errno, name), monkeypatch)
+    (tmp_path / lock.LOCK_FILE).touch()
+    assert is_locked(tmp_path)
+    with pytest.raises(OutputError, match="another run is writing to it"):
+        FolderLock(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions don't hold back this user")
