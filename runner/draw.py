@@ -24,7 +24,7 @@ from zsre.runner.decide import DECIMALS
 from zsre.runner.kept import MARKER
 from zsre.runner.output import OutputDirectory, read_run
 from zsre.runner.pairing import folded
-from zsre.runner.storage import open_folder, without_scheme
+from zsre.runner.storage import open_folder, readable, without_scheme
 from zsre.runner.triples import COLUMNS, FIELDS, Triple
 
 #: Scores as whole numbers, which is all there is to them: they are written with so many decimals.
@@ -54,25 +54,25 @@ class Drawn:
 
 def open_finished(name: str) -> FinishedRun:
     """Open the folder that a run has written; raise DataError if there is none, or if it holds something else."""
-    folder = open_folder(without_scheme(name))
+    folder, shown = open_folder(without_scheme(name)), readable(name)
     try:
         if not folder.exists():
-            raise DataError(f"{name}: there is no such folder; name one that zsre-extract wrote")
+            raise DataError(f"{shown}: there is no such folder; name one that zsre-extract wrote")
         if not folder.is_folder():
-            raise DataError(f"{name}: is not a folder; name the one that zsre-extract wrote, rather than a file in it")
+            raise DataError(f"{shown}: is not a folder; name the one that zsre-extract wrote, rather than a file in it")
         run = read_run(folder)
         kept = run is None and MARKER in folder.files()
     except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{shown}: cannot be read: {error.strerror or error}") from error
     if kept:
         raise DataError(
-            f"{name}: holds vectors and no triples: extract from it with zsre-extract, and name what that writes"
+            f"{shown}: holds vectors and no triples: extract from it with zsre-extract, and name what that writes"
         )
     if run is None:
-        raise DataError(f"{name}: is not the folder of a run of zsre-extract; name one that holds its run.json")
+        raise DataError(f"{shown}: is not the folder of a run of zsre-extract; name one that holds its run.json")
     if run["status"] != "finished":
         raise DataError(
-            f"{name}: holds a run that has not finished (its status is '{run['status']}'): the command that began it "
+            f"{shown}: holds a run that has not finished (its status is '{run['status']}'): the command that began it "
             "goes on with it"
         )
     return FinishedRun(OutputDirectory(folder), run)

@@ -22,7 +22,7 @@ from pyarrow import fs
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.patterns import WILDCARDS, found_by, names_like
-from zsre.runner.storage import file_system, is_storable, is_uri, open_input, readable, uri_below
+from zsre.runner.storage import file_system, is_storable, is_uri, open_input, readable, uri_below, without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +94,14 @@ def find_segments(given: Sequence[str], outputs: Sequence[str] = ()) -> tuple[Se
     _check_once([file.name for file in found])
     if [file.given for file in found] == list(given) and len(given) == 1:
         return (_segment(found[0].name, ""),)
-    labels = [file.within if file.within is not None and len(given) == 1 else file.given for file in found]
-    return tuple(_segment(file.name, f"{Path(label).as_posix()}:") for file, label in zip(found, labels, strict=True))
+    return tuple(_segment(file.name, f"{_label(file, alone=len(given) == 1)}:") for file in found)
+
+
+def _label(file: _File, alone: bool) -> str:
+    """Return what a file is called in ids, where no other input was given or beside others."""
+    if is_uri(file.name):
+        return file.within if alone and file.within is not None else readable(file.name)
+    return Path(file.within if alone and file.within is not None else file.given).as_posix()
 
 
 def kind_of(head: bytes) -> Kind:
@@ -245,7 +251,7 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> list[_File]:
             return [_File(given, given)]
         selected = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     except OSError as error:
-        raise DataError(f"{given}: {error}; {_GIVE}") from error
+        raise DataError(f"{readable(given)}: {error}; {_GIVE}") from error
     names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
     pattern = readable(address)[len(readable(root)) + 1 :]
     if wild and pattern in names:
@@ -255,7 +261,7 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> list[_File]:
     if wild:
         chosen = _matched(given, sorted(names_like(pattern, names)))
     elif not names:
-        raise DataError(f"{given}: No such file or folder; {_GIVE}")
+        raise DataError(f"{readable(given)}: No such file or folder; {_GIVE}")
     else:
         chosen = _wanted(given, names)
     uris = [uri_below(folder, name) for name in chosen]
@@ -264,7 +270,7 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> list[_File]:
 
 def _matched(given: str, names: list[str]) -> list[str]:
     if not names:
-        raise DataError(f"{given}: no file has a name like that; {_GIVE}")
+        raise DataError(f"{readable(given)}: no file has a name like that; {_GIVE}")
     return names
 
 
@@ -274,12 +280,12 @@ def _wanted(folder: str, names: Sequence[str]) -> list[str]:
     wanted = sorted(name for name in shown if _is_wanted(name))
     if not wanted:
         raise DataError(
-            f"{folder}: holds no file that ends in {', '.join(SUFFIXES)}, or in {' or '.join(COMPRESSED_SUFFIXES)} "
-            "after that; name the files themselves"
+            f"{readable(folder)}: holds no file that ends in {', '.join(SUFFIXES)}, or in "
+            f"{' or '.join(COMPRESSED_SUFFIXES)} after that; name the files themselves"
         )
     if len(wanted) < len(shown):
         left_out = next(name for name in shown if not _is_wanted(name))
-        logger.info("%s: %d other files are left out, such as %s", folder, len(shown) - len(wanted), left_out)
+        logger.info("%s: %d other files are left out, such as %s", readable(folder), len(shown) - len(wanted), left_out)
     return wanted
 
 
@@ -292,7 +298,7 @@ def _is_wanted(name: str) -> bool:
 def _check_once(names: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        real = name if is_uri(name) else os.path.realpath(name)
+        real = without_secrets(name) if is_uri(name) else os.path.realpath(name)
         if real in seen:
-            raise UsageError(f"{name}: is given twice, also as {seen[real]}; give each file once")
+            raise UsageError(f"{readable(name)}: is given twice, also as {readable(seen[real])}; give each file once")
         seen[real] = name

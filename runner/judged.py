@@ -19,7 +19,7 @@ from zsre.relations.private_files import make_private
 from zsre.relations.reader_own import labelled_line, read_own
 from zsre.relations.readers import find_format
 from zsre.runner.files import replace_file, temporary_path, write_all
-from zsre.runner.storage import Folder, LocalFolder, is_uri, without_scheme
+from zsre.runner.storage import Folder, LocalFolder, is_uri, readable, without_scheme
 from zsre.runner.triples import Triple
 
 #: What labelled sentences say that they come from.
@@ -114,7 +114,9 @@ def open_judged(name: str, run: Folder) -> JudgedFile:
     """
     local = without_scheme(name)
     if is_uri(local):
-        raise UsageError(f"-o {name}: judged triples are saved one by one, on this machine: give a file of it")
+        raise UsageError(
+            f"-o {readable(name)}: judged triples are saved one by one, on this machine: give a file of it"
+        )
     path = Path(local)
     _check_place(path)
     if isinstance(run, LocalFolder) and _target(path).is_relative_to(_target(run.path)):

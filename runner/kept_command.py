@@ -16,7 +16,7 @@ from zsre.runner.corpus import CutSettings
 from zsre.runner.ending import finish
 from zsre.runner.engine import load_relation_engine
 from zsre.runner.flags import MAX_MENTIONS
-from zsre.runner.kept import read_marker
+from zsre.runner.kept import is_kept, read_marker
 from zsre.runner.kept_job import KeptJob, check_usable, kept_place, kept_results, kept_segment
 from zsre.runner.kept_tables import PRECISIONS
 from zsre.runner.pipeline import is_default
@@ -54,7 +54,7 @@ _REJECTS_IN: Final = "the rejects.jsonl of the run that saved the vectors"
 def run_kept(args: argparse.Namespace) -> None:
     """Extract as the arguments say; raise ZsreError for whatever a person can mend."""
     check_common(args)
-    path = Path(args.corpus[0])
+    path = next(Path(given) for given in args.corpus if is_kept(Path(given)))
     if len(args.corpus) > 1:
         raise UsageError(f"{path}: holds vectors, and those cannot be read together with other inputs")
     for flag, default in _READING.items():

@@ -88,8 +88,8 @@ class OutputDirectory:
 
     @property
     def name(self) -> str:
-        """Return what the folder is called."""
-        return self.folder.name
+        """Return what the folder is called, for people."""
+        return str(self.folder)
 
     def begin(self) -> None:
         """Make the folder ready for a run from the start: make it, and remove the files of an earlier run."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from zsre.runner.output import OutputDirectory, default_output
 from zsre.runner.parquet_input import check_columns
 from zsre.runner.records import RecordSettings
 from zsre.runner.run_state import Wish, earlier_run, vectors_of_nothing
-from zsre.runner.storage import LocalFolder, is_storable, is_uri, open_folder
+from zsre.runner.storage import LocalFolder, is_storable, is_uri, open_folder, readable
 from zsre.runner.triples import check_kept
 
 
@@ -79,7 +80,8 @@ def check_common(args: argparse.Namespace) -> None:
     """Raise UsageError for a flag that can't be meant, whatever is read."""
     for name, value in vars(args).items():
         if isinstance(value, str | Path) and not is_storable(str(value)):
-            raise UsageError(f"--{name.replace('_', '-')} {value}: is not UTF-8, and could not be written down")
+            shown = readable(str(value))
+            raise UsageError(f"--{name.replace('_', '-')} {shown}: is not UTF-8, and could not be written down")
     check_flags(args)
     check_least(args, processes=1, show=0, ray_workers=1)
     if args.engine != "ray" and (args.ray_address or args.ray_workers):
@@ -124,7 +126,8 @@ def corpus_name(given: Sequence[str]) -> str:
     """Return what inputs are called together."""
     if list(given) == [STANDARD_INPUT]:
         return "standard input"
-    return given[0] if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
+    first = readable(given[0])
+    return first if len(given) == 1 else f"{first} and {len(given) - 1} more"
 
 
 def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
@@ -135,7 +138,9 @@ def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
             )
         return
     if is_uri(str(args.save_pairs)) or ":/" in str(args.save_pairs):
-        raise UsageError(f"--save-pairs {plan.kept}: vectors are kept in a directory of this machine, or one mounted")
+        # As a path, it has lost one of its slashes.
+        shown = readable(re.sub(":/+", "://", plan.kept.as_posix(), count=1))
+        raise UsageError(f"--save-pairs {shown}: vectors are kept in a directory of this machine, or one mounted")
     folder = plan.output.folder
     if isinstance(folder, LocalFolder) and plan.kept.resolve() == folder.path.resolve():
         raise UsageError(f"--save-pairs {plan.kept}: is where the triples go; name another directory")

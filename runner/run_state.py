@@ -13,7 +13,7 @@ from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
-from zsre.runner.storage import LocalFolder, open_input, readable, reading
+from zsre.runner.storage import LocalFolder, open_input, readable, reading, without_secrets
 
 #: What ``run.json`` says that may differ when a run goes on.
 _PASSING: Final = frozenset(
@@ -78,7 +78,7 @@ def earlier_run(output: OutputDirectory, wish: Wish) -> EarlierRun | None:
             f"{folder}: holds a finished run; {_ELSEWHERE}, replace it with --overwrite, "
             "or take in what the input has gained with --append"
         )
-    return EarlierRun(run["status"], run, _segments(folder.name, run), _documents(run))
+    return EarlierRun(run["status"], run, _segments(str(folder), run), _documents(run))
 
 
 def vectors_of_nothing(output: OutputDirectory) -> str | None:
@@ -120,8 +120,8 @@ def reconciled(name: str, earlier: EarlierRun, given: Sequence[Segment], append:
             f"{name}: holds a run that read a stream, or this one would, and what was read of one cannot be read "
             f"again to go on; start anew with --overwrite, or {_ELSEWHERE}"
         )
-    before: dict[str, Segment] = {segment.name: segment for segment in earlier.segments}
-    now = {segment.name: segment for segment in given}
+    before: dict[str, Segment] = {without_secrets(segment.name): segment for segment in earlier.segments}
+    now = {without_secrets(segment.name): segment for segment in given}
     missing = [own for own in before if own not in now]
     changes = [f"input: {readable(own)} is not given any more" for own in missing]
     added: list[Segment] = []
@@ -144,12 +144,14 @@ def reconciled(name: str, earlier: EarlierRun, given: Sequence[Segment], append:
         changes.append("input: names are other ones, perhaps because the command was given in another directory")
     if changes:
         raise OutputError(_refusal(name, changes))
-    return (*earlier.segments, *added)
+    # Names that were written down hold no secrets, and may need some to be opened.
+    kept = (replace(own, name=now[without_secrets(own.name)].name) for own in earlier.segments)
+    return (*kept, *added)
 
 
 def segment_facts(segments: Sequence[Segment]) -> list[dict[str, object]]:
     """Return segments as they stand in ``run.json``."""
-    return [asdict(segment) for segment in segments]
+    return [{**asdict(segment), "name": without_secrets(segment.name)} for segment in segments]
 
 
 def _segments(name: str, run: Mapping[str, Any]) -> tuple[Segment, ...]:

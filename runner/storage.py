@@ -34,6 +34,13 @@ _STORE: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _ANY_NAME: Final = "_"
+#: Who somebody is in a store, and a password: up to the ``@`` of the authority, or beyond a slash that should have been
+#: escaped.
+_USER: Final = re.compile(r"(?<=://)([^/?#]*|[^/?#@:\[]*:(?!\d*([/?#]|$))[^?#]*?)@")
+#: Stores in whose names a container stands where others have a user.
+_CONTAINERS: Final = ("abfs://", "abfss://")
+_SECRET_OPTION: Final = re.compile(r"(?i)(?<![^&])([^&=]*(?:secret|password|token|key)[^&=]*|sig)=[^&]*")
+_HIDDEN: Final = r"\1=***"
 _BUFFER_BYTES: Final = 2**20
 
 
@@ -74,11 +81,33 @@ def uri_below(folder: str, name: str) -> str:
 
 
 def readable(name: str) -> str:
-    """Return a name as a person reads it: that of a store without the escapes of a URI, any other as it is."""
-    if not is_uri(name) or name.startswith(_UNESCAPED):
+    """Return a name as a person reads it: that of a store without user, options and escapes, any other as it is."""
+    if not is_uri(name):
         return name
+    if name.startswith(_UNESCAPED):
+        return _without_user(name)
+    return unquote(_without_user(name.partition("?")[0]))
+
+
+def without_secrets(name: str) -> str:
+    """Return a name as it may be written down: that of a store without user, and without the secrets of its options.
+
+    It tells one input from another, and may not open it.
+    """
+    if not is_uri(name):
+        return name
+    if name.startswith(_UNESCAPED):
+        return _without_user(name)
     address, mark, options = name.partition("?")
-    return f"{unquote(address)}{mark}{options}"
+    return f"{_without_user(address)}{mark}{_SECRET_OPTION.sub(_HIDDEN, options)}"
+
+
+def _without_user(text: str) -> str:
+    def hidden(user: re.Match[str]) -> str:
+        container = user[1].partition(":")[0] if text[: user.start()].endswith(_CONTAINERS) else ""
+        return container and f"{container}@"
+
+    return _USER.sub(hidden, text)
 
 
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
@@ -88,14 +117,17 @@ def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     """
     address, mark, options = uri.partition("?")
     store = None if address.startswith((_FILE, *_UNESCAPED)) else _STORE.fullmatch(address)
+    given = f"{store['root']}/{_ANY_NAME}{mark}{options}" if store else uri
     try:
+        system, path = _opened(given)
         if store is None:
-            return _opened(uri)
-        system, path = _opened(f"{store['root']}/{_ANY_NAME}{mark}{options}")
+            return system, path
         root = path.removesuffix(_ANY_NAME)
         return system, f"{root}{unquote(store['path'] or '', errors='strict')}".rstrip("/") or root
     except (pa.ArrowException, OSError, ImportError, ValueError) as error:
-        raise UsageError(f"{uri}: cannot be opened: {str(error).splitlines()[0]}") from error
+        shown = readable(uri)
+        reason = _without_user(str(error).splitlines()[0].replace(given, shown))
+        raise UsageError(f"{shown}: cannot be opened: {reason}") from error
 
 
 @lru_cache(maxsize=1024)
@@ -120,6 +152,8 @@ def _open_buffered(system: fs.FileSystem, path: str) -> BinaryIO:
 class Folder(ABC):
     """A folder to write to, whose files appear under their names only when they are complete.
 
+    ``name`` opens it; as a string, it is what people are told.
+
     All methods raise OSError for what the storage can't do.
     """
 
@@ -127,11 +161,11 @@ class Folder(ABC):
         self.name = name
 
     def __str__(self) -> str:
-        return self.name
+        return readable(self.name)
 
     @abstractmethod
     def within(self, name: str) -> str:
-        """Return what a file of the folder is called."""
+        """Return what a file of the folder is called, for people."""
 
     @abstractmethod
     def exists(self) -> bool:
@@ -238,8 +272,8 @@ class RemoteFolder(Folder):
         self._path = path.rstrip("/")
 
     def within(self, name: str) -> str:
-        """Return the URI of a file."""
-        return uri_below(self.name, name)
+        """Return the name of a file as a person reads it."""
+        return readable(uri_below(self.name, name))
 
     def exists(self) -> bool:
         """Tell whether anything has that name."""

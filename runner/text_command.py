@@ -44,7 +44,7 @@ def _executor(args: argparse.Namespace, plan: Plan, spec: JobSpec) -> Iterator[E
         from zsre.runner.ray_executor import open_workers
 
         chatty = args.log_format == "plain" and not args.quiet
-        with open_workers(spec, plan.output.name, args.ray_address, args.ray_workers, chatty) as workers:
+        with open_workers(spec, plan.output.folder.name, args.ray_address, args.ray_workers, chatty) as workers:
             yield workers
     else:
         with open_job(spec) as job:

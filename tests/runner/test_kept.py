@@ -289,3 +289,9 @@ def test_where_vectors_may_not_go(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("corpus.jsonl", "relations.yaml", "out", "--save-pairs", "vectors") == 4
     assert "holds vectors" in _error(capsys)
     assert not Path("out").exists()
+
+
+def test_vectors_beside_another_input_are_what_is_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    _keep()
+    assert cli.main(["s3://KEY:SECRET@bucket/a.jsonl", "vectors", "--relations", "relations.yaml", "-o", "out"]) == 2
+    assert "error: vectors: holds vectors, and those cannot be read together" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -23,14 +24,26 @@ from zsre.relations.errors import DataError, OutputError, UsageError
 from zsre.runner import cli, inputs, job_spec, storage
 from zsre.runner.corpus import CutSettings, cut
 from zsre.runner.counts import Counts
+from zsre.runner.draw import open_finished
 from zsre.runner.inputs import Kind, find_segments
+from zsre.runner.judged import open_judged
 from zsre.runner.output import OutputDirectory
 from zsre.runner.reading import open_lines
 from zsre.runner.recording import recorded
 from zsre.runner.run_state import Wish
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.stages import process_shard
-from zsre.runner.storage import LocalFolder, RemoteFolder, file_system, is_uri, open_folder, open_input, without_scheme
+from zsre.runner.storage import (
+    LocalFolder,
+    RemoteFolder,
+    file_system,
+    is_uri,
+    open_folder,
+    open_input,
+    readable,
+    without_scheme,
+    without_secrets,
+)
 
 pytest.importorskip("fsspec")
 on_posix = pytest.mark.skipif(os.name == "nt", reason="file names there hold neither question marks nor asterisks")
@@ -216,7 +229,7 @@ def _odd(place: str, path: Path) -> str:
 def test_names_that_mean_something_in_a_uri_are_read(of: str, store: str, tmp_path: Path) -> None:
     root = _odd(store if of == "memory" else "", tmp_path)
     sizes = {name: len(jsonl(RECORDS[: number + 1])) for number, name in enumerate(ODD_NAMES)}
-    for given, prefix in {"in": "", "in/*": f"{Path(root).as_posix()}/in/"}.items():
+    for given, prefix in {"in": "", "in/*": f"{root}/in/"}.items():
         segments = find_segments([f"{root}/{given}"])
         assert {own.id_prefix: own.size for own in segments} == {
             f"{prefix}{name}:": size for name, size in sizes.items()
@@ -253,6 +266,125 @@ def test_messages_and_rejects_give_a_name_as_the_store_does(tmp_path: Path) -> N
     with closing(open_lines(broken, 1000)) as opened, pytest.raises(DataError) as raised:
         list(opened.lines)
     assert str(raised.value).startswith(f"{root}/my 6%.jsonl.gz: cannot be read beyond line ")
+
+
+#: Names of stores as they are given, as people read them, and as they are written down.
+SHOWN = [
+    ("s3://KEY:SECRET@b/a%20b@c?region=eu", "s3://b/a b@c", "s3://b/a%20b@c?region=eu"),
+    ("s3://KEY:SEC/RET+@b/c?region=eu", "s3://b/c", "s3://b/c?region=eu"),
+    ("s3://b/me@home:x", "s3://b/me@home:x", "s3://b/me@home:x"),
+    ("s3://b//c", "s3://b//c", "s3://b//c"),
+    ("hdfs://me@host:9000/me@x", "hdfs://host:9000/me@x", "hdfs://host:9000/me@x"),
+    ("hdfs://host:9000/me@x", "hdfs://host:9000/me@x", "hdfs://host:9000/me@x"),
+    (
+        "abfss://box:SECRET@own.dfs.core.windows.net/a?client_secret=SECRET&tenant_id=t&sig=SECRET",
+        "abfss://box@own.dfs.core.windows.net/a",
+        "abfss://box@own.dfs.core.windows.net/a?client_secret=***&tenant_id=t&sig=***",
+    ),
+    (
+        "fsspec+sftp://me:SECRET@host/why?%20.jsonl",
+        "fsspec+sftp://host/why?%20.jsonl",
+        "fsspec+sftp://host/why?%20.jsonl",
+    ),
+    ("a:/me@x?sig=y", "a:/me@x?sig=y", "a:/me@x?sig=y"),
+]
+
+
+@pytest.mark.parametrize(("given", "read", "written"), SHOWN)
+def test_names_are_shown_and_written_down_without_secrets(given: str, read: str, written: str) -> None:
+    assert (readable(given), without_secrets(given)) == (read, written)
+    assert without_secrets(written) == written
+
+
+@pytest.mark.parametrize(
+    "name", ["s3://KEY:SECRET@b /c", "s3://KEY:SEC/RET@b/c", "S3://KEY:SECRET@b/c", "fsspec+nonsense://KEY:SECRET@b/c"]
+)
+def test_what_cannot_be_opened_is_told_without_secrets(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be opened: ") as raised:
+        file_system(name)
+    assert "KEY" not in str(raised.value) and "SEC" not in str(raised.value)
+
+
+@pytest.fixture
+def guarded(store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a name that opens the store with user and password, and fails without them."""
+    original = fs.FileSystem.from_uri
+
+    class Guarded:
+        @staticmethod
+        def from_uri(uri: str) -> tuple[fs.FileSystem, str]:
+            if "://KEY:SECRET@" not in uri:
+                raise OSError(f"{uri}: access denied")
+            return original(uri.replace("KEY:SECRET@", ""))  # type: ignore[no-any-return]
+
+    class Arrow:
+        FileSystem = Guarded
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(fs, name)
+
+    monkeypatch.setattr(storage, "fs", Arrow())
+    return store.replace("://", "://KEY:SECRET@")
+
+
+def _texts_of(folder: RemoteFolder) -> str:
+    names = [*folder.files(), *(f"shards/{name}" for name in folder.files("shards"))]
+    return b"".join(folder.read(name) for name in names if not name.endswith(".parquet")).decode()
+
+
+def test_a_password_opens_a_store_and_is_told_nowhere(
+    guarded: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(job_spec, "load_annotator", lambda name, processes: FakeAnnotator(TYPES))
+    monkeypatch.setattr(job_spec, "load_engine", lambda model, device, threads: FakeEngine())
+    Path("relations.yaml").write_text(RELATIONS_YAML)
+    _put(f"{guarded}/in/a.jsonl", jsonl(RECORDS) + b"{\n")
+    _put(f"{guarded}/in/b.jsonl", jsonl(RECORDS))
+    flags = ("--relations", "relations.yaml", "--shard-lines", "3", "-o", f"{guarded}/out")
+    run = [f"{guarded}/in/*.jsonl", *flags]
+    assert cli.main(run) == 0
+    folder = RemoteFolder(f"{guarded}/out")
+    with folder.open("part-00000.parquet") as file:
+        rows = pq.read_table(file)
+    assert rows["doc_id"][0].as_py() == f"{store}/in/a.jsonl:line-1"
+    assert json.loads(folder.read("rejects.jsonl"))["file"] == f"{store}/in/a.jsonl"
+    facts = json.loads(folder.read("run.json"))
+    assert [own["name"] for own in facts["input"]] == [f"{store}/in/{name}.jsonl" for name in "ab"]
+    # A run that an earlier version wrote down has the names as they were given.
+    inputs_of_old = [{**own, "name": own["name"].replace(store, guarded)} for own in facts["input"]]
+    old = json.dumps({**facts, "input": inputs_of_old, "status": "running"}).encode()
+    folder.write("run.json", lambda file: file.write(old))
+    folder.remove("shards/00002.json")
+    assert cli.main(run) == 0
+    _put(f"{guarded}/in/b.jsonl", jsonl(RECORDS) + jsonl([{"text": "Kim married Lee."}]))
+    assert cli.main([*run, "--append"]) == 0
+    assert json.loads(folder.read("run.json"))["counts"]["documents"] == 2 * len(RECORDS) + 1
+    assert cli.main(run) == 4
+    for missing in ("c.jsonl", "*.parquet"):
+        assert cli.main([f"{guarded}/in/{missing}", *flags]) == 2
+    told = capsys.readouterr()
+    for text in (_texts_of(folder), f"{rows.schema.metadata}{rows.to_pylist()}", told.out, told.err):
+        assert store.removeprefix("fsspec+memory://") in text or text is told.out
+        assert "SECRET" not in text and "KEY" not in text
+
+
+def test_places_that_are_refused_are_told_without_secrets(
+    guarded: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("relations.yaml").write_text(RELATIONS_YAML)
+    Path("a.jsonl").write_bytes(jsonl(RECORDS))
+    elsewhere = "s3://KEY:SECRET@b/x?region=eu"
+    assert cli.main(["a.jsonl", "--relations", "relations.yaml", "--save-pairs", elsewhere]) == 2
+    assert "--save-pairs s3://b/x: vectors are kept in a directory of this machine" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="-o s3://b/x: judged triples are saved"):
+        open_judged(elsewhere, LocalFolder(tmp_path))
+    with pytest.raises(DataError, match=f"{re.escape(store)}/none: there is no such folder"):
+        open_finished(f"{guarded}/none")
+    _put(f"{guarded}/a.jsonl", jsonl(RECORDS))
+    with pytest.raises(UsageError, match=f"^{re.escape(store)}/a.jsonl: is given twice, also as {re.escape(store)}/a"):
+        find_segments([f"{guarded}/a.jsonl", f"{guarded}/a.jsonl"])
 
 
 def test_a_file_of_which_the_store_tells_no_size_is_told(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
