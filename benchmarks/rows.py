@@ -163,7 +163,7 @@ ROWS: Final = (
         against="the machine's matrix product, on long text",
         inside="as `flops`, on sentences of 100 to 400 tokens, joined from neighbours",
         figure=Figure("flops", "GFLOP/s", baseline_clock="own_seconds"),
-        subjects=(given("zsre, pairing to vectors", LONG, 400, stage="encode"),),
+        subjects=(given("zsre, pairing to vectors", LONG, 80, stage="encode"),),
         baselines=PRODUCTS,
     ),
     against_ten("relations-1000", THOUSAND, "1,000 relations without types", Target(least=0.95)),

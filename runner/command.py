@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zsre.runner.kept import is_kept
-from zsre.runner.storage import without_scheme
+from zsre.runner.store_names import without_scheme
 
 
 def command_for(args: argparse.Namespace) -> Callable[[argparse.Namespace], None]:

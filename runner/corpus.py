@@ -17,7 +17,7 @@ from zsre.runner.inputs import Kind, Segment
 from zsre.runner.lines import MAX_LINE_BYTES, LineStream, RawLine
 from zsre.runner.parquet_input import row_runs
 from zsre.runner.reading import open_lines
-from zsre.runner.storage import readable
+from zsre.runner.store_names import readable
 
 #: A shard ends early once its lines hold this much, so that what is held of it stays bounded.
 SHARD_BYTES: Final = 16 * 2**20

@@ -24,7 +24,8 @@ from zsre.runner.decide import DECIMALS
 from zsre.runner.kept import MARKER
 from zsre.runner.output import OutputDirectory, read_run
 from zsre.runner.pairing import folded
-from zsre.runner.storage import open_folder, readable, without_scheme
+from zsre.runner.storage import open_folder
+from zsre.runner.store_names import readable, without_scheme
 from zsre.runner.triples import COLUMNS, FIELDS, Triple
 
 #: Scores as whole numbers, which is all there is to them: they are written with so many decimals.

@@ -22,7 +22,8 @@ from pyarrow import fs
 from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.patterns import WILDCARDS, found_by, names_like
-from zsre.runner.storage import file_system, is_storable, is_uri, open_input, readable, uri_below, without_secrets
+from zsre.runner.storage import file_system, open_input
+from zsre.runner.store_names import is_storable, is_uri, readable, uri_below, without_secrets
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from zsre.relations.private_files import make_private
 from zsre.relations.reader_own import labelled_line, read_own
 from zsre.relations.readers import find_format
 from zsre.runner.files import replace_file, temporary_path, write_all
-from zsre.runner.storage import Folder, LocalFolder, is_uri, readable, without_scheme
+from zsre.runner.storage import Folder, LocalFolder
+from zsre.runner.store_names import is_uri, readable, without_scheme
 from zsre.runner.triples import Triple
 
 #: What labelled sentences say that they come from.

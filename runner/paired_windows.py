@@ -15,7 +15,7 @@ from zsre.runner.entities import Document
 from zsre.runner.job import Job
 from zsre.runner.reading import ShardReader
 from zsre.runner.records import Record, Reject, parse_line
-from zsre.runner.storage import readable
+from zsre.runner.store_names import readable
 
 
 @dataclass(slots=True)

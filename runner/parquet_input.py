@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from zsre.relations.errors import DataError
 from zsre.runner.lines import LINE_HEAD_BYTES, RawLine
-from zsre.runner.storage import open_input, readable
+from zsre.runner.storage import open_input
+from zsre.runner.store_names import readable
 
 #: Rows that are decoded together.
 _BATCH_ROWS: Final = 256

@@ -19,7 +19,8 @@ from zsre.runner.output import OutputDirectory, default_output
 from zsre.runner.parquet_input import check_columns
 from zsre.runner.records import RecordSettings
 from zsre.runner.run_state import Wish, earlier_run, vectors_of_nothing
-from zsre.runner.storage import LocalFolder, is_storable, is_uri, open_folder, readable
+from zsre.runner.storage import LocalFolder, open_folder
+from zsre.runner.store_names import is_storable, is_uri, readable
 from zsre.runner.triples import check_kept
 
 

@@ -32,7 +32,8 @@ from zsre.runner.ray_resources import machine_room, worker_resources
 from zsre.runner.reading import ShardReader
 from zsre.runner.recording import Run
 from zsre.runner.stages import Advance, process_shard
-from zsre.runner.storage import open_folder, readable
+from zsre.runner.storage import open_folder, reading
+from zsre.runner.store_names import readable
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +96,9 @@ class ShardWorker:
 
     def _check_folder(self) -> None:
         """Raise WorkerError if this machine doesn't see the run's folder under its name."""
-        if not self._sees_the_run and read_run(self._output.folder) is None:
-            raise WorkerError(_nowhere(self._output.name))
+        with reading(self._output.name):
+            if not self._sees_the_run and read_run(self._output.folder) is None:
+                raise WorkerError(_nowhere(self._output.name))
         self._sees_the_run = True
 
 

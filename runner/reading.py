@@ -17,7 +17,8 @@ from zsre.relations.errors import DataError
 from zsre.runner.inputs import STANDARD_INPUT_NAME, Kind, Segment, kind_of
 from zsre.runner.lines import LineStream, RawLine
 from zsre.runner.parquet_input import RowStream
-from zsre.runner.storage import open_input, readable
+from zsre.runner.storage import open_input
+from zsre.runner.store_names import readable
 
 if TYPE_CHECKING:
     from zsre.runner.corpus import Shard

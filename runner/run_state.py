@@ -13,7 +13,8 @@ from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
 from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
-from zsre.runner.storage import LocalFolder, open_input, readable, reading, without_secrets
+from zsre.runner.storage import LocalFolder, open_input, reading
+from zsre.runner.store_names import readable, without_secrets
 
 #: What ``run.json`` says that may differ when a run goes on.
 _PASSING: Final = frozenset(

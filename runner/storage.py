@@ -12,21 +12,15 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, cast
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import pyarrow as pa
 from pyarrow import fs
 
 from zsre.relations.errors import OutputError, UsageError
 from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
+from zsre.runner.store_names import FILE_SCHEME, UNESCAPED, is_uri, readable, uri_below, without_user
 
-#: A scheme of one letter would be a drive of Windows.
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_FILE: Final = "file://"
-#: Stores whose names stand in a URI as they are, as fsspec looks for no escapes there.
-_UNESCAPED: Final = ("fsspec+", "hf://")
-#: What needs no escape in the path of a URI, besides letters and digits (RFC 3986, ``pchar``).
-_UNRESERVED: Final = "/-._~!$&'()*+,;=:@"
 #: What Arrow takes for a URI, up to its options. A store's client is the same for whatever path follows the root;
 #: fsspec's are shared by fsspec itself.
 _STORE: Final = re.compile(
@@ -34,80 +28,7 @@ _STORE: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _ANY_NAME: Final = "_"
-#: Who somebody is in a store, and a password: up to the ``@`` of the authority, or beyond a slash that should have been
-#: escaped.
-_USER: Final = re.compile(r"(?<=://)([^/?#]*|[^/?#@:\[]*:(?!\d*([/?#]|$))[^?#]*?)@")
-#: Stores in whose names a container stands where others have a user.
-_CONTAINERS: Final = ("abfs://", "abfss://")
-_SECRET_OPTION: Final = re.compile(r"(?i)(?<![^&])([^&=]*(?:secret|password|token|key)[^&=]*|sig)=[^&]*")
-_HIDDEN: Final = r"\1=***"
 _BUFFER_BYTES: Final = 2**20
-
-
-def is_uri(name: str) -> bool:
-    """Tell whether a name is that of a store rather than a path of this machine."""
-    return _URI.match(name) is not None
-
-
-def without_scheme(name: str) -> str:
-    """Return the path that a name such as ``file:///data`` stands for, and any other name as it is.
-
-    So it is a place of this machine in all respects: with locks, and files that appear only when they are complete.
-    Raises UsageError for one of another machine.
-    """
-    if not name.startswith(_FILE):
-        return name
-    path = unquote(name.removeprefix(_FILE).partition("?")[0])
-    if not path.startswith("/"):
-        raise UsageError(f"{name}: three slashes must stand before a path of this machine, as in {_FILE}/data")
-    # A drive of Windows stands after the third slash.
-    return path[1:] if os.name == "nt" and path[2:3] == ":" else path
-
-
-def is_storable(name: str) -> bool:
-    """Tell whether a name is UTF-8; on most systems a file's may be any bytes, which Python has its own letters for."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def uri_below(folder: str, name: str) -> str:
-    """Return the URI of what lies below a store's folder, by the name that the store has for it."""
-    address, mark, options = folder.partition("?")
-    own = name if address.startswith(_UNESCAPED) else quote(name, safe=_UNRESERVED)
-    return f"{address.rstrip('/')}/{own}{mark}{options}"
-
-
-def readable(name: str) -> str:
-    """Return a name as a person reads it: that of a store without user, options and escapes, any other as it is."""
-    if not is_uri(name):
-        return name
-    if name.startswith(_UNESCAPED):
-        return _without_user(name)
-    return unquote(_without_user(name.partition("?")[0]))
-
-
-def without_secrets(name: str) -> str:
-    """Return a name as it may be written down: that of a store without user, and without the secrets of its options.
-
-    It tells one input from another, and may not open it.
-    """
-    if not is_uri(name):
-        return name
-    if name.startswith(_UNESCAPED):
-        return _without_user(name)
-    address, mark, options = name.partition("?")
-    return f"{_without_user(address)}{mark}{_SECRET_OPTION.sub(_HIDDEN, options)}"
-
-
-def _without_user(text: str) -> str:
-    def hidden(user: re.Match[str]) -> str:
-        container = user[1].partition(":")[0] if text[: user.start()].endswith(_CONTAINERS) else ""
-        return container and f"{container}@"
-
-    return _USER.sub(hidden, text)
 
 
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
@@ -116,7 +37,7 @@ def file_system(uri: str) -> tuple[fs.FileSystem, str]:
     Names with the same scheme, authority and options share one file system, as each has connections of its own.
     """
     address, mark, options = uri.partition("?")
-    store = None if address.startswith((_FILE, *_UNESCAPED)) else _STORE.fullmatch(address)
+    store = None if address.startswith((FILE_SCHEME, *UNESCAPED)) else _STORE.fullmatch(address)
     given = f"{store['root']}/{_ANY_NAME}{mark}{options}" if store else uri
     try:
         system, path = _opened(given)
@@ -126,7 +47,7 @@ def file_system(uri: str) -> tuple[fs.FileSystem, str]:
         return system, f"{root}{unquote(store['path'] or '', errors='strict')}".rstrip("/") or root
     except (pa.ArrowException, OSError, ImportError, ValueError) as error:
         shown = readable(uri)
-        reason = _without_user(str(error).splitlines()[0].replace(given, shown))
+        reason = without_user(str(error).splitlines()[0].replace(given, shown))
         raise UsageError(f"{shown}: cannot be opened: {reason}") from error
 
 
