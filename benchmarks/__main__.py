@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None, places: Places | None = None) -> int
         "list": lambda: show(places),
         "render": lambda: rendered(places),
         "precision": lambda: measure_precision(arguments, places),
-        "kept-precision": lambda: measure_kept_precision(arguments, places),
-        "tries": lambda: measure_tries(arguments, places),
+        "kept-precision": lambda: measure_turns(arguments, places, kept_precision.measure, kept_precision_table),
+        "tries": lambda: measure_turns(arguments, places, tries.measure, tries_table),
         "run": lambda: run(arguments, places),
     }
     try:
@@ -175,24 +175,18 @@ def measure_precision(arguments: argparse.Namespace, places: Places) -> int:
     return 0
 
 
-def measure_kept_precision(arguments: argparse.Namespace, places: Places) -> int:
-    """Measure the precisions of kept vectors beside each other."""
+def measure_turns(
+    arguments: argparse.Namespace,
+    places: Places,
+    measure: Callable[[int, Settings, Mapping[str, Any]], Sequence[Line]],
+    table: Callable[[Sequence[Line]], Iterable[str]],
+) -> int:
+    """Measure what takes no more than a number of rounds, and print its table."""
     check_counts(arguments)
     settings = Settings(places.data, sys.executable, items=arguments.items)
-    command = f"kept-precision --rounds {arguments.rounds}"
-    lines = kept_precision.measure(arguments.rounds, settings, circumstances(command, places))
-    print("\n".join(kept_precision_table(lines)))
-    record(lines, arguments, places)
-    return 0
-
-
-def measure_tries(arguments: argparse.Namespace, places: Places) -> int:
-    """Measure what was tried, beside what ships."""
-    check_counts(arguments)
-    settings = Settings(places.data, sys.executable, items=arguments.items)
-    command = f"tries --rounds {arguments.rounds}"
-    lines = tries.measure(arguments.rounds, settings, circumstances(command, places))
-    print("\n".join(tries_table(lines)))
+    command = f"{arguments.command} --rounds {arguments.rounds}"
+    lines = measure(arguments.rounds, settings, circumstances(command, places))
+    print("\n".join(table(lines)))
     record(lines, arguments, places)
     return 0
 
