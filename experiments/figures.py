@@ -120,12 +120,13 @@ def _over_values(sweep: Sweep) -> Callable[[Axes, str, Results], bool]:
         for dataset in sweep.datasets:
             cells = sweep_cells(profile, sweep, dataset)
             points = {value: results[cell].f1 for value, cell in cells.items() if cell in results}
-            if points:
-                found = True
-                title = DATASETS[dataset].title
-                axes.plot(list(points), list(points.values()), "o-", color=COLOURS[dataset], label=title)
+            found = found or bool(points)
+            missing = len(cells) - len(points)
+            title = DATASETS[dataset].title + (f", {missing} of {len(cells)} not run" if missing else "")
+            axes.plot(list(points), list(points.values()), "o-", color=COLOURS[dataset], label=title)
         if found:
             axes.axvline(sweep.usual, color="grey", linestyle=":", label="everywhere else")
+            axes.set_xticks(sweep.values)
         axes.set(xlabel=sweep.title, ylabel="F1 on eval relations (%)")
         return found
 

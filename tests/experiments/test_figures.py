@@ -89,9 +89,11 @@ def test_f1_over_time_is_by_the_logged_seconds(found: Results) -> None:
 
 def test_a_sweep_shows_the_values_that_were_run(found: Results) -> None:
     has_data, axes = _drawn(11, 0, found)
-    assert has_data and _lines(axes)["FewRel"] == ([0.03, 0.05, 0.2], [80.03, 80.05, 80.2])
+    assert has_data and _lines(axes)["FewRel, 3 of 6 not run"] == ([0.03, 0.05, 0.2], [80.03, 80.05, 80.2])
+    # Each value has its place, whether it was run or not.
+    assert axes.get_xticks().tolist() == list(SWEEPS[2].values)
     # The cell of the usual values belongs to every sweep of SDZRE, but margins are swept with the paper's loss.
-    assert _lines(_drawn(12, 1, found)[1])["FewRel"] == ([0.2], [80.05])
+    assert _lines(_drawn(12, 1, found)[1])["FewRel, 5 of 6 not run"] == ([0.2], [80.05])
     assert not _drawn(10, 0, found)[0]
 
 
