@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -121,11 +121,14 @@ class OutputDirectory:
         for name in (RUN_FILE, BEGUN_FILE) if only_begun else (BEGUN_FILE, RUN_FILE):
             self._write_facts(name, facts)
 
-    def write_rejects(self) -> None:
-        """Gather the rejects of all shards that are done, in their order; raise OutputError for a damaged record."""
+    def write_rejects(self, done: Iterable[int]) -> None:
+        """Gather the rejects of shards that are done, in their order; raise OutputError for one without a sound record.
+
+        Each is asked for by its name: what a shared disk lists may be half a minute old.
+        """
 
         def write(file: BinaryIO) -> None:
-            for index in self.recorded():
+            for index in sorted(done):
                 lines = (json.dumps(reject, ensure_ascii=False) + "\n" for reject in self._own_record(index).rejects)
                 write_all(file, "".join(lines).encode())
 
@@ -198,6 +201,11 @@ class OutputDirectory:
         """Return the record of a shard that this run has done."""
         try:
             return self.read_record(index)
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"{self.folder.within(record_name(index))}: was written, and is not there: if several machines share "
+                "the work, they don't see the same folder; give one that they share, or a place in a store, with -o"
+            ) from error
         except ValueError as error:
             raise OutputError(
                 f"{self.folder.within(record_name(index))}: was changed since it was written ({error}); "

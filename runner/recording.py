@@ -14,7 +14,7 @@ from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts, counted
 from zsre.runner.inputs import Segment
 from zsre.runner.lock import FolderLock
-from zsre.runner.output import OutputDirectory, part_name
+from zsre.runner.output import OutputDirectory
 from zsre.runner.run_state import EarlierRun, Wish, check_same, earlier_run, reconciled, segment_facts
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.storage import LocalFolder
@@ -73,27 +73,15 @@ def recorded(
         output.write_begun({"status": "running", **told})
         try:
             yield run
-            _check_all_there(run)
-            output.write_rejects()
+            output.write_rejects(run.done)
         except BaseException as error:
             with suppress(ZsreError):
-                output.write_rejects()
+                output.write_rejects(run.done)
                 output.write_run({"status": "stopped", **told, "stopped": _now(), "counts": run.counts.to_dict()})
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(_how_far(run)) from error
             raise
         output.write_run({"status": "finished", **told, "finished": _now(), "counts": run.counts.to_dict()})
-
-
-def _check_all_there(run: Run) -> None:
-    """Raise OutputError if shards that are done left nothing in the folder: whoever wrote them saw another one."""
-    missing = set(run.done).difference(run.output.recorded())
-    if missing:
-        raise OutputError(
-            f"{run.output.name}: {counted(len(missing), 'part')} of {len(run.done):,} that were written are not there, "
-            f"the first of them {part_name(min(missing))}: if several machines share the work, they don't see the same "
-            "folder; give one that they share, or a place in a store, with -o"
-        )
 
 
 def _take(output: OutputDirectory, held: ExitStack) -> None:

@@ -221,7 +221,7 @@ def test_a_run_writes_a_part_for_each_shard_and_all_rejects(tmp_path: Path) -> N
         done[1] += documents
 
     extract(cut(find_segments([str(path)]), CutSettings(shard_lines=2)), make_job(), run, advance)
-    run.output.write_rejects()
+    run.output.write_rejects(run.done)
     parts = sorted((tmp_path / "out").glob("part-*.parquet"))
     assert [pq.read_metadata(part).num_rows for part in parts] == [1, 2, 0]
     assert (run.counts.shards, run.counts.triples, run.counts.rejected) == (3, 3, 2)

@@ -57,7 +57,7 @@ def test_the_output_is_read_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("corpus.jsonl").write_bytes(jsonl([{"text": "Ann married Bob."}]))
     run = new_run(Path("corpus.triples"))
     extract(cut(find_segments(["corpus.jsonl"]), CutSettings()), make_job(), run, lambda size, documents: None)
-    run.output.write_rejects()
+    run.output.write_rejects(run.done)
     run.output.write_run({"zsre": "1", "status": "finished"})
     (snippet,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
