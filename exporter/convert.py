@@ -9,7 +9,7 @@ from typing import Final
 
 import onnx
 
-from zsre.exporter.files import Exported, Half, make_folder, write_model
+from zsre.exporter.files import Exported, ModelHalf, make_folder, write_model
 from zsre.exporter.parity import check_parity, engine_outputs, probe_inputs
 from zsre.exporter.precision import Precision, relations_at, sentences_at, widen_weights
 from zsre.relations.contract import TOKENIZER_KEY, Contract
@@ -65,8 +65,8 @@ def _derived(fingerprint: str, precision: Precision) -> str:
     return hashlib.sha256(f"{fingerprint} converted to {precision}".encode()).hexdigest()[:32]
 
 
-def _read_half(path: Path) -> Half:
+def _read_half(path: Path) -> ModelHalf:
     """Return a file's graph and tokenizer, as they are."""
     graph = onnx.load(str(path))
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
-    return Half(graph, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path)))
+    return ModelHalf(graph, read_tokenizer(metadata.get(TOKENIZER_KEY, ""), str(path)))

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 from torch import nn
 
-from zsre.exporter.files import Exported, Half, make_folder, write_model
+from zsre.exporter.files import Exported, ModelHalf, make_folder, write_model
 from zsre.exporter.graph import export_relations, export_sentences
 from zsre.exporter.parity import Outputs, check_parity, probe_inputs, probe_relations
 from zsre.exporter.precision import Precision, relations_at, sentences_at
@@ -37,7 +37,7 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     make_folder(output)
     sentences = sentences_at(export_sentences(run.model), precision)
     relations = relations_at(export_relations(encoder.transformer, run.adapter), precision)
-    sizes = write_model(output, contract, Half(sentences, run.tokenizer), Half(relations, relation_tokenizer))
+    sizes = write_model(output, contract, ModelHalf(sentences, run.tokenizer), ModelHalf(relations, relation_tokenizer))
     inputs = probe_inputs(run.tokenizer, run.tokens)
     parity = check_parity(output, precision, inputs, torch_outputs(run, encoder, inputs), "the torch model")
     return Exported(output, relations_path(output), sizes, parity)

@@ -36,7 +36,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Half:
+class ModelHalf:
     """One of the two: a graph, and the tokenizer that makes its input."""
 
     graph: onnx.ModelProto
@@ -49,7 +49,7 @@ def make_folder(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
 
 
-def write_model(output: Path, contract: Contract, sentences: Half, relations: Half) -> tuple[int, int]:
+def write_model(output: Path, contract: Contract, sentences: ModelHalf, relations: ModelHalf) -> tuple[int, int]:
     """Write both files, ``output`` and its ``.relations.onnx``; return their sizes. Raises OutputError."""
     halves = ((output, SENTENCES_ROLE, sentences), (relations_path(output), RELATIONS_ROLE, relations))
     with _reporting(output):

@@ -22,7 +22,7 @@ ENCODER: Final = "model.encoder."
 _MOST: Final = float(np.finfo(np.float16).max)
 
 
-def halve_products(model: onnx.ModelProto) -> onnx.ModelProto:
+def products_in_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with its encoder, and other products by weights, in fp16; the rest of it as it was.
 
     Raises ModelError for a graph in which no encoder is found.
@@ -81,7 +81,7 @@ class _Rewrite:
                     attribute.i = TensorProto.FLOAT16
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type == TensorProto.FLOAT:
-                attribute.t.CopyFrom(in_half(attribute.t, attribute.t.name))
+                attribute.t.CopyFrom(in_fp16(attribute.t, attribute.t.name))
         casts = []
         for position, name in enumerate(node.output):
             if name in self._floats:
@@ -95,7 +95,7 @@ class _Rewrite:
         """Have a tensor in fp16: weights are stored so, anything else is cast, once for all nodes."""
         self._halves[name] = f"{name}.half"
         if name in self._weights:
-            self._made.append(in_half(self._weights[name], self._halves[name]))
+            self._made.append(in_fp16(self._weights[name], self._halves[name]))
         else:
             yield _cast(name, self._halves[name], TensorProto.FLOAT16)
 
@@ -142,6 +142,6 @@ def _cast(name: str, to: str, kind: int) -> NodeProto:
     return helper.make_node("Cast", [name], [to], name=f"{to}.cast", to=kind)
 
 
-def in_half(tensor: TensorProto, name: str) -> TensorProto:
+def in_fp16(tensor: TensorProto, name: str) -> TensorProto:
     """Return a tensor in fp16; what is infinite to it, as masks are, becomes the largest that it has."""
     return numpy_helper.from_array(numpy_helper.to_array(tensor).clip(-_MOST, _MOST).astype(np.float16), name)

@@ -1,6 +1,6 @@
 """How weights are stored: fp32, fp16, or int8 with a scale for each output channel. What is stored so computes in fp32.
 
-Two precisions are of computing, too, on the sentence side: `half` makes cuda-fp16, and `dynamic` makes dynamic-int8.
+Two precisions are of computing, too, on the sentence side: `fp16` makes cuda-fp16, and `dynamic` makes dynamic-int8.
 
 Small storage is written as Cast (and Mul), which ONNX Runtime folds into plain fp32 weights when it loads the
 file. DequantizeLinear would be fused into low-precision kernels instead, silently and at a loss.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from zsre.exporter.dynamic import quantise_products
-from zsre.exporter.half import halve_products
+from zsre.exporter.fp16 import products_in_fp16
 from zsre.relations.contract import ADAPTED
 from zsre.relations.errors import ModelError
 
@@ -45,7 +45,7 @@ FINE: Final = "adapter.moves_NE"
 def sentences_at(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
     """Return a sentence graph in fp32 at a precision."""
     if precision == "cuda-fp16":
-        graph = halve_products(graph)
+        graph = products_in_fp16(graph)
     elif precision == "dynamic-int8":
         graph = quantise_products(graph)
     return store_weights(graph, STORAGE[precision])

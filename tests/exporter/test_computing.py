@@ -15,7 +15,7 @@ from tests.exporter.exported_run import SENTENCES, ExportedRun, largest_differen
 from zsre.exporter.cli import PRECISIONS
 from zsre.exporter.export import export_run
 from zsre.exporter.files import Exported
-from zsre.exporter.half import halve_products, in_half
+from zsre.exporter.fp16 import in_fp16, products_in_fp16
 from zsre.exporter.parity import LIMITS
 from zsre.exporter.precision import STORAGE, Precision
 from zsre.relations.errors import ModelError
@@ -90,7 +90,7 @@ def test_fp16_multiplies_in_fp16_and_pools_in_fp32(exports: Callable[[Precision]
 def test_a_graph_is_left_as_it_is_by_its_half(shared: ExportedRun) -> None:
     graph = onnx.load(shared.exported.model)
     before = graph.SerializeToString()
-    halved = halve_products(graph)
+    halved = products_in_fp16(graph)
     assert graph.SerializeToString() == before
     # Each tensor is cast once, whoever reads it.
     casts = [(node.input[0], node.attribute[0].i) for node in halved.graph.node if node.op_type == "Cast"]
@@ -107,19 +107,19 @@ def test_an_encoder_without_such_norms_is_found_by_its_weights(shared: ExportedR
         if node.op_type == "LayerNormalization":
             node.op_type = "Mul"
             del node.input[2:], node.attribute[:]
-    halved = halve_products(graph)
+    halved = products_in_fp16(graph)
     types = {tensor.name.removesuffix(".half"): tensor.data_type for tensor in halved.graph.initializer}
     assert {types[name] for name in of_norms} == {TensorProto.FLOAT16}
 
 
 def test_a_graph_without_an_encoder_cannot_be_halved() -> None:
     with pytest.raises(ModelError, match="no encoder is found"):
-        halve_products(helper.make_model(helper.make_graph([], "nothing", [], [])))
+        products_in_fp16(helper.make_model(helper.make_graph([], "nothing", [], [])))
 
 
 def test_weights_beyond_what_fp16_holds_are_its_largest() -> None:
     tensor = numpy_helper.from_array(np.float32([-3.4e38, 1.0, 7e4]), "mask")
-    assert numpy_helper.to_array(in_half(tensor, "half")).tolist() == [-65504.0, 1.0, 65504.0]
+    assert numpy_helper.to_array(in_fp16(tensor, "half")).tolist() == [-65504.0, 1.0, 65504.0]
 
 
 def test_dynamic_int8_multiplies_in_8_bits_and_looks_up_in_32(exports: Callable[[Precision], Exported]) -> None:
