@@ -6,11 +6,10 @@ import argparse
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,21 +32,14 @@ from zsre.runner.engine import Engine, load_engine
 from zsre.runner.evaluate import Evaluation, Example, Passed, evaluate, sample_per_relation, single_relation_pairs
 from zsre.runner.pair_types import TypeMask
 
+if TYPE_CHECKING:
+    from zsre.exporter.files import Exported
+
 #: What F1 is measured on: relations that a published split chooses epochs by.
 DATA, SPLIT, PER_RELATION, SEED = "fewrel/fewrel.json.gz", "fewrel/splits/15_ori.json", 300, 13
 #: Sentences whose similarities are compared.
 COMPARED: Final = 200
 logger = logging.getLogger("benchmarks")
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """A precision's model.onnx, the size of both its files in bytes, and its difference from the torch model."""
-
-    precision: str
-    model: Path
-    bytes: tuple[int, int]
-    parity: float
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -59,7 +51,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str, Any]) -> list[Line]:
     """Export the run in each precision, measure all of them, and return their lines."""
     files = export_all(arguments.run, chosen_precisions(arguments.precisions), settings.data / NAME)
-    ways = {file.precision: {"model": str(file.model)} for file in files}
+    ways = {precision: {"model": str(made.model)} for precision, made in files.items()}
     figures = speeds(NAME, "decide", ways, settings, arguments.rounds)
     labelled, asked = labelled_pairs(settings)
     given = compared_sentences(settings)
@@ -67,22 +59,22 @@ def measure(arguments: argparse.Namespace, settings: Settings, more: Mapping[str
     lines: list[Line] = []
     date = datetime.now(UTC).isoformat(timespec="seconds")
     exact: NDArray[np.float64] | None = None
-    for file in files:
-        logger.info("%s: %s: F1, and batches", NAME, file.precision)
-        engine = load_engine(file.model, "cpu", THREADS)
+    for precision, made in files.items():
+        logger.info("%s: %s: F1, and batches", NAME, precision)
+        engine = load_engine(made.model, "cpu", THREADS)
         together = similarities(engine, [given], relations)
         exact = together if exact is None else exact
         lines.append(
             {
                 "row": NAME,
-                "variant": file.precision,
+                "variant": precision,
                 "date": date,
                 **more,
-                **speed_facts(figures[file.precision], figures[FP32]),
+                **speed_facts(figures[precision], figures[FP32]),
                 **f1_facts(evaluate(engine, labelled, asked, Passed())),
                 "model": engine.contract.name,
-                "bytes": list(file.bytes),
-                "parity": rounded(file.parity),
+                "bytes": list(made.bytes),
+                "parity": rounded(made.parity.largest),
                 "batch_change": largest(together, similarities(engine, ([own] for own in given), relations)),
                 "from_fp32": largest(together, exact),
                 "from_fp32_mean": rounded(float(np.abs(together - exact).mean())),
@@ -100,17 +92,17 @@ def chosen_precisions(text: str | None) -> list[str]:
     return list(dict.fromkeys([FP32, *names]))
 
 
-def export_all(run: Path, precisions: Sequence[str], folder: Path) -> list[ExportedFile]:
-    """Export a run in each precision, into a folder of its own."""
+def export_all(run: Path, precisions: Sequence[str], folder: Path) -> dict[str, Exported]:
+    """Export a run in each precision, into a folder of its own; return what came of it, by precision."""
     try:
         from zsre.exporter.export import export_run
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"exporting needs {error.name}: pip install 'zsre[train]'") from error
-    files = []
+    files = {}
     for precision in precisions:
         logger.info("%s: exporting %s as %s", NAME, run, precision)
-        made = export_run(run, folder / precision / "model.onnx", precision)  # type: ignore[arg-type]
-        files.append(ExportedFile(precision, made.model.resolve(), made.bytes, made.parity.largest))
+        output = (folder / precision / "model.onnx").resolve()
+        files[precision] = export_run(run, output, precision)  # type: ignore[arg-type]
     return files
 
 

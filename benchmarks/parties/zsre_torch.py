@@ -36,18 +36,17 @@ def prepare(job: Job) -> Work:
     engine = load_engine(model_path(job), "cpu", 1)
     settings = engine.contract.tokens
     encoder = load_sentence_encoder(engine.contract.encoder, settings.pairing, settings.max_tokens).model
-    graph = TorchGraph(encoder, torch.device(job["device"]), engine.contract.dimension)
-    engine.run_graph = graph.run  # type: ignore[method-assign]
+    engine.run_graph = TorchGraph(encoder, torch.device(job["device"])).run  # type: ignore[method-assign]
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
     return work(job, engine, versions)
 
 
 class TorchGraph:
-    """Runs an encoder on the batches that an engine makes; vectors have its width, cut to ``dimension``."""
+    """Runs an encoder on the batches that an engine makes; vectors have its width."""
 
-    def __init__(self, encoder: torch.nn.Module, device: torch.device, dimension: int) -> None:
+    def __init__(self, encoder: torch.nn.Module, device: torch.device) -> None:
         self._encoder = encoder.to(device, torch.bfloat16).eval()
-        self._device, self._dimension = device, dimension
+        self._device = device
 
     @torch.inference_mode()
     def run(self, inputs: EncoderInputs) -> tuple[Vectors, Vectors]:
@@ -65,7 +64,7 @@ class TorchGraph:
         return torch.from_numpy(array).to(self._device)
 
     def _back(self, vectors: Tensor) -> Vectors:
-        found: Any = vectors[:, : self._dimension].float().cpu().numpy()
+        found: Any = vectors.float().cpu().numpy()
         return np.asarray(found, dtype=np.float32)
 
 

@@ -129,7 +129,7 @@ def test_pytorch_scores_the_same_pairs_in_the_same_batches(
     from benchmarks.parties import zsre_given, zsre_torch
 
     graph = zsre_torch.TorchGraph
-    monkeypatch.setattr(zsre_torch, "TorchGraph", lambda own, _, width: graph(own, torch.device("cpu"), width))
+    monkeypatch.setattr(zsre_torch, "TorchGraph", lambda own, _: graph(own, torch.device("cpu")))
     tokens = {"cpu": engine.CPU_TOKENS, "cuda": engine.CUDA_TOKENS}
     # Whatever is changed is put back.
     for name in ("CPU_TOKENS", "CPU_WIDTHS"):
