@@ -7,8 +7,10 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from safetensors import safe_open
 
@@ -17,10 +19,12 @@ from experiments.recipes import eval_command, recipe, train_command
 from experiments.records import LOGS, append_record, last_line, read_results
 from experiments.usage import Usage, device
 from zsre.relations.errors import OutputError, ZsreError
+from zsre.runner.lock import FolderLock, HeldError
 from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_run_config
 from zsre.trainer.config import TrainConfig
 
 logger = logging.getLogger(__name__)
+TAKEN: Final = ".taken"
 Execute = Callable[[Sequence[str]], Usage]
 
 
@@ -39,18 +43,33 @@ def missing_cells(cells: Sequence[Cell], places: Places) -> list[Cell]:
 
 
 def run_cells(cells: Sequence[Cell], places: Places, execute: Execute, keep: bool = False) -> list[Cell]:
-    """Measure those cells that are missing; return the ones that failed, each told when it did."""
+    """Measure those cells that are missing; return the ones that failed, each told when it did.
+
+    Several processes may share the work: a cell that another one has at the moment is passed over.
+    """
     missing = missing_cells(cells, places)
     logger.info("%d of %d cells are measured", len(cells) - len(missing), len(cells))
     failed = []
     for number, cell in enumerate(missing, start=1):
-        logger.info("[%d/%d] %s", number, len(missing), cell.name)
         try:
-            run_cell(cell, places, execute, keep)
+            with closing(take(cell, places)):
+                if not missing_cells([cell], places):
+                    continue  # by another process, meanwhile
+                logger.info("[%d/%d] %s", number, len(missing), cell.name)
+                run_cell(cell, places, execute, keep)
+        except HeldError:
+            logger.info("[%d/%d] %s is with another process", number, len(missing), cell.name)
         except (ZsreError, OSError) as error:
             logger.error("%s failed: %s", cell.name, error)
             failed.append(cell)
     return failed
+
+
+def take(cell: Cell, places: Places) -> FolderLock:
+    """Take a cell for this process until it is closed, or ends; raise HeldError if another one has it."""
+    folder = places.runs / TAKEN / cell.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return FolderLock(folder)
 
 
 def run_cell(cell: Cell, places: Places, execute: Execute, keep: bool) -> None:

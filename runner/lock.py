@@ -33,11 +33,15 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
+class HeldError(OutputError):
+    """Another process holds the folder."""
+
+
 class FolderLock:
     """Holds a folder of this machine until it is closed."""
 
     def __init__(self, folder: Path) -> None:
-        """Lock a folder that is there; raise OutputError if another run holds it, or if it can't be written to.
+        """Lock a folder that is there; raise HeldError if another run has it, OutputError if it can't be written to.
 
         Where the file system has no locks, as some that are mounted from elsewhere, that is said, and all there is.
         """
@@ -54,7 +58,7 @@ class FolderLock:
         except OSError as error:
             if error.errno in _HELD:
                 self._file.close()
-                raise OutputError(
+                raise HeldError(
                     f"{folder}: another run is writing to it; wait for it, or give another directory with -o"
                 ) from error
             logger.warning("%s: has no locks (%s), so start no other run into it meanwhile", folder, error.strerror)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from experiments import run
 from experiments.plan import Cell, plan
 from experiments.recipes import CONFIGS, recipe
 from experiments.records import RECORDS, read_lines, read_results
-from experiments.run import Places, missing_cells, run_cells
+from experiments.run import Places, missing_cells, run_cells, take
 from experiments.usage import CommandError, Usage
 from tests.experiments.conftest import Measure
 from zsre.trainer import cli as train_cli
@@ -118,6 +119,25 @@ def test_a_cell_that_fails_does_not_stop_the_rest(
     assert f"{CELLS[0].name} failed: -m it ended with exit code 2" in caplog.messages
     assert sorted(read_results(CELLS, places.results), key=CELLS.index) == CELLS[1:]
     assert len(read_lines(places.results / RECORDS)) == 2
+
+
+def test_processes_share_the_work(
+    places: Places, commands: Commands, measure: Measure, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, third = CELLS
+
+    def other(command: Sequence[str]) -> Usage:
+        """Measure, while the first cell is trained here, the second one elsewhere."""
+        if second not in read_results(CELLS, places.results):
+            measure(second, 66)
+        return commands(command)
+
+    with caplog.at_level(logging.INFO), closing(take(third, places)):
+        assert run_cells(CELLS, places, other) == []
+    assert commands.ran == _both(first)
+    assert f"[3/3] {third.name} is with another process" in caplog.messages
+    assert run_cells(CELLS, places, commands) == []
+    assert commands.ran == _both(first, third)
 
 
 def test_missing_data_is_told_before_anything_is_trained(
