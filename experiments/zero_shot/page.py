@@ -164,7 +164,8 @@ def _semeval_section(line: Line | None) -> list[str]:
     ]
     text.append(
         f"{line['sentences']:,} sentences ({line['shared']} more were trained on), nine relations in two directions; "
-        "macro figures by the rules of the official scorer, worked out here.\n"
+        "macro figures by the rules of the official scorer, worked out here; a test compares them with ones that it "
+        "printed.\n"
     )
     text += ["| threshold | P | R | F1 | recall of Other |", "| --- | --- | --- | --- | --- |"]
     for what, found in rows:
