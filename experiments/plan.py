@@ -97,7 +97,10 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
         "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",
         "reversed_pairs", "level", "pair_softmax",
     ),
-    "learning": ("fast_encoder", "faster_encoder", "one_rate", "frozen_layers", "trained_embeddings", "small_batch"),
+    "learning": (
+        "fast_encoder", "faster_encoder", "one_rate", "frozen_layers", "trained_embeddings", "small_batch",
+        "averaged_weights",
+    ),
 }  # fmt: skip
 PROFILES: Final[Mapping[str, Profile]] = {
     "cpu": Profile(

@@ -71,6 +71,7 @@ TITLES: Final = {
     "max_pooling": "entities pooled by maximum",
     "heavy_entities": "α = 0.4: the context weighs 0.2",
     "small_batch": "batches of 16",
+    "averaged_weights": "the mean of the weights over the last quarter of the steps",
 }
 #: What an experiment is called among choices, if its title elsewhere would not say it there.
 CHOICE_TITLES: Final = {

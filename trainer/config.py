@@ -74,7 +74,8 @@ class OptimConfig:
     """How the weights move.
 
     ``learning_rate`` is the encoder's; the new layers learn ``new_layers_factor`` times as fast. The
-    embeddings and the first ``frozen_layers`` layers of the encoder stay as they are.
+    embeddings and the first ``frozen_layers`` layers of the encoder stay as they are. The weights that are kept are the
+    mean over the last ``averaged`` share of all steps; 0 keeps those of the last step.
     """
 
     __pydantic_config__ = STRICT
@@ -87,6 +88,7 @@ class OptimConfig:
     frozen_layers: Count = 0
     frozen_embeddings: bool = True
     max_gradient_norm: PositiveFloat = 1.0
+    averaged: Share = 0.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
 
 

@@ -12,6 +12,7 @@ from statistics import median
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from zsre.relations.errors import OutputError
 from zsre.trainer.batches import batches, one_ahead, plan_epoch
@@ -32,7 +33,8 @@ from zsre.trainer.checkpoint import (
     write_text,
 )
 from zsre.trainer.config import OptimConfig
-from zsre.trainer.objective import LossParts
+from zsre.trainer.model import SentenceModel
+from zsre.trainer.objective import LossParts, Objective
 from zsre.trainer.plot import plot_losses
 from zsre.trainer.setup import Setup, write_encoder_files
 from zsre.trainer.validate import validate
@@ -112,14 +114,16 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
 def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     """Train to the end, from the last checkpoint if there is one.
 
-    Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations). Raises ModelError
-    for a run that began with other data or texts.
+    Leaves the best epoch's weights, by validation F1 (the last epoch's without validation relations), or their mean
+    over steps where ``optim.averaged`` asks for it. Raises ModelError for a run that began with other data or texts.
     """
     check_reading(directory, setup.reading)
     optim = setup.config.optim
     optimizer = make_optimizer(setup, optim)
     base_rates = [group["lr"] for group in optimizer.param_groups]
-    modules = {"model": setup.model, "objective": setup.objective}
+    trained = nn.ModuleDict({"model": setup.model, "objective": setup.objective})
+    averaged = AveragedModel(trained) if optim.averaged else None
+    modules = dict(trained.items()) if averaged is None else {**trained, "averaged": averaged}
     torch.manual_seed(setup.config.seed)
     data = setup.data_digest()
     progress = load_checkpoint(directory, modules, optimizer, data) or Progress(0, 0, 0, -1.0, 0, data)
@@ -148,6 +152,8 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
             nn.utils.clip_grad_norm_(setup.model.parameters(), optim.max_gradient_norm)
             optimizer.step()
             progress = replace(progress, batch=progress.batch + 1, step=progress.step + 1)
+            if averaged is not None and progress.step > steps * (1 - optim.averaged):
+                averaged.update_parameters(trained)
             meter.add(losses, len(batch.input_ids))
             if progress.step % LOG_EVERY == 0 or progress.batch == len(plan):
                 status = meter.status(epoch, progress.step, steps)
@@ -155,7 +161,7 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
                 show(status)
             if progress.step % SAVE_EVERY == 0 and progress.batch < len(plan):
                 save_checkpoint(directory, progress, modules, optimizer)
-        progress = finish_epoch(setup, directory, progress)
+        progress = finish_epoch(mean_of_steps(setup, averaged), directory, progress)
         save_checkpoint(directory, progress, modules, optimizer)
     if meter.rates:
         write_text(directory / SPEED, json.dumps({"examples_per_second": round(median(meter.rates), 1)}) + "\n")
@@ -163,6 +169,15 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     write_facts(directory, replace(read_run(directory)[1], finished=True))
     plot_losses(directory)
     drop_checkpoint(directory)
+
+
+def mean_of_steps(setup: Setup, averaged: AveragedModel | None) -> Setup:
+    """Return the setup with the averaged weights in place of the last step's, once there are any."""
+    if averaged is None or not averaged.n_averaged:
+        return setup
+    model, objective = averaged.module.get_submodule("model"), averaged.module.get_submodule("objective")
+    assert isinstance(model, SentenceModel) and isinstance(objective, Objective)
+    return replace(setup, model=model, objective=objective)
 
 
 def finish_epoch(setup: Setup, directory: Path, progress: Progress) -> Progress:

@@ -62,6 +62,7 @@ ABOUT = {
     "max_pooling": {"model.entity_pooling"},
     "heavy_entities": {"model.alpha"},
     "small_batch": {"optim.batch_size"},
+    "averaged_weights": {"optim.averaged"},
     "whole_more_relations": {"data", "beyond_split"},
 }  # fmt: skip
 #: What they set there, in any profile.

@@ -276,6 +276,71 @@ def test_without_validation_relations_the_last_epoch_is_kept(config: TrainConfig
     assert not any("validation_f1" in line for line in _metrics(directory))
 
 
+class TestAveragedWeights:
+    @pytest.fixture
+    def config(self, config: TrainConfig) -> TrainConfig:
+        """The mean over the last 6 of 16 steps, so that the first epoch ends without one."""
+        return replace(config, optim=replace(config.optim, averaged=0.375))
+
+    @staticmethod
+    def _watched(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+        """Return the list that the weights after each step will be put into."""
+        seen: list[dict[str, torch.Tensor]] = []
+        make = loop.make_optimizer
+
+        def watched(setup: Setup, config: OptimConfig) -> torch.optim.AdamW:
+            optimizer = make(setup, config)
+            optimizer.register_step_post_hook(
+                lambda *_: seen.append({name: tensor.clone() for name, tensor in setup.model.state_dict().items()})
+            )
+            return optimizer
+
+        monkeypatch.setattr(loop, "make_optimizer", watched)
+        return seen
+
+    def test_are_the_mean_over_the_last_steps_and_what_is_validated_and_kept(
+        self, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        setup = prepare(config, CPU)
+        steps = self._watched(setup, monkeypatch)
+        validated: list[dict[str, torch.Tensor]] = []
+
+        def scripted(model: nn.Module, *rest: object) -> SimpleNamespace:
+            validated.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+            return SimpleNamespace(paper_f1=0.1 * len(validated), relations={})
+
+        monkeypatch.setattr(loop, "validate", scripted)
+        directory = _start(config, tmp_path / "run")
+        fit(setup, directory, lambda status: None)
+
+        assert len(steps) == STEPS
+        _assert_same_weights(validated[0], steps[7])
+        kept = load_file(directory / "model.safetensors")
+        _assert_same_weights(kept, validated[1])
+        for name, tensor in kept.items():
+            mean = torch.stack([weights[name] for weights in steps[-6:]]).mean(0)
+            torch.testing.assert_close(tensor, mean, atol=1e-6, rtol=1e-5)
+        assert not torch.equal(kept["context.weight"], steps[-1]["context.weight"])
+        assert not torch.equal(setup.model.context.weight, kept["context.weight"])
+
+    @pytest.mark.usefixtures("often")
+    def test_are_gone_on_with_after_an_interruption(self, config: TrainConfig, tmp_path: Path) -> None:
+        def interrupt(status: Status) -> None:
+            if status.step == 14:
+                raise InterruptionError
+
+        straight = _start(config, tmp_path / "straight")
+        fit(prepare(config, CPU), straight, lambda status: None)
+        directory = _start(config, tmp_path / "run")
+        with pytest.raises(InterruptionError):
+            fit(prepare(config, CPU), directory, interrupt)
+        fit(prepare(config, CPU), directory, lambda status: None)
+        _assert_same_weights(load_file(directory / "model.safetensors"), load_file(straight / "model.safetensors"))
+        assert (directory / "run.json").read_text(encoding="utf-8") == (straight / "run.json").read_text(
+            encoding="utf-8"
+        )
+
+
 def test_a_seed_gives_the_same_weights_to_the_bit_and_another_seed_others(config: TrainConfig, tmp_path: Path) -> None:
     short = {"path": config.data[0].path, "per_relation": 4, "reversed": True}
 
