@@ -133,7 +133,12 @@ def unknown(
     for fold in deal_folds(table.ids, COUNT, _SEED):
         own = np.asarray([place[relation] for relation in fold])
         others = np.setdiff1d(np.arange(len(table.ids)), own)
-        rest = replace(table, ids=tuple(table.ids[index] for index in others), phrasings=table.phrasings[:, :, others])
+        rest = replace(
+            table,
+            ids=tuple(table.ids[index] for index in others),
+            phrasings=table.phrasings[:, :, others],
+            counts=table.counts[others],
+        )
         adapter = fit_adapter(rest, targets[others], setting)
         for whole, each in zip(adapted, vectors, strict=True):
             whole[own] = adapter.adapted(each[own])

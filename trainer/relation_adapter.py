@@ -66,9 +66,10 @@ def fit_adapter(table: RelationTable, targets_R3D: Tensor, config: AdapterConfig
     Phrasings count with all that ``table`` holds of their ends: in full, by types alone, and not at all. One that comes
     several times, as that of a source which is named several times, counts as often.
     """
-    given = F.normalize(table.phrasings.double().cpu(), dim=-1)
-    wanted = F.normalize(targets_R3D.double().cpu(), dim=-1).expand_as(given)
-    known_NE, moves_NE, counts_N = _merged(given.flatten(0, 2).flatten(1), (wanted - given).flatten(0, 2).flatten(1))
+    phrasings = F.normalize(table.phrasings.double().cpu(), dim=-1)
+    moves = F.normalize(targets_R3D.double().cpu(), dim=-1) - phrasings
+    given_VR = table.given_VR.cpu()
+    known_NE, moves_NE, counts_N = _merged(*(each[:, given_VR].flatten(0, 1).flatten(1) for each in (phrasings, moves)))
     kernel_NN = _kernel(known_NE, known_NE, torch.tensor(config.width, dtype=torch.float64))
     solved_NE = torch.linalg.solve(kernel_NN + torch.diag(config.ridge / counts_N), moves_NE)
     return RelationAdapter(known_NE.float(), solved_NE.float(), config.width)

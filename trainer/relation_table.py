@@ -104,16 +104,26 @@ def check_widths(sentence_width: int, relations: RelationEncoder) -> None:
 class RelationTable:
     """The vectors of the seen relations in all their phrasings.
 
-    ``phrasings`` is (K, V, R, 3, D), where a relation with fewer than V phrasings repeats its own. Along K, ends are
-    described as the phrasing does, by their types alone, and by nothing.
+    ``phrasings`` is (K, V, R, 3, D). Along K, ends are described as the phrasing does, by their types alone, and by
+    nothing. Along V, a relation has as many phrasings as ``counts``, (R,), says, and then none.
     """
 
     ids: tuple[str, ...]
     phrasings: Tensor
+    counts: Tensor
+
+    @property
+    def given_VR(self) -> Tensor:
+        """Return where along V and R there is a phrasing."""
+        return torch.arange(self.phrasings.shape[1], device=self.counts.device)[:, None] < self.counts
 
     def mean(self) -> Tensor:
         """Return the mean over phrasings, blocks rescaled to their length, (R, 3, D)."""
-        return _mean_blocks(self.phrasings[0])
+        blocks_VR3D = self.phrasings[0]
+        scale = blocks_VR3D[0].norm(dim=-1, keepdim=True)
+        mean = (blocks_VR3D * self.given_VR[..., None, None]).sum(0) / self.counts[:, None, None]
+        rescaled: Tensor = mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale
+        return rescaled
 
     def target(self, texts: TextConfig) -> Tensor:
         """Return where a model that trains as ``texts`` says looks for each relation, (R, 3, D)."""
@@ -121,9 +131,9 @@ class RelationTable:
 
     def sample(self, texts: TextConfig) -> Tensor:
         """Draw texts for each relation, as ``texts`` says, (R, 3, D)."""
-        _, versions, relations = self.phrasings.shape[:3]
+        relations = len(self.ids)
         mixed = texts.phrasings == "mix"
-        drawn_R3 = torch.randint(versions, (relations, 3 if mixed else 1)).expand(-1, 3)
+        drawn_R3 = (torch.rand(relations, 3 if mixed else 1) * self.counts.cpu()[:, None]).long().expand(-1, 3)
         bare_R3 = (torch.rand(relations, 3 if mixed else 1) < texts.drop_terms).expand(-1, 3)
         how_R3 = bare_R3 * torch.randint(1, len(self.phrasings), bare_R3.shape)
         sampled: Tensor = self.phrasings[how_R3, drawn_R3, torch.arange(relations)[:, None], torch.arange(3)]
@@ -138,13 +148,16 @@ def build_table(
     device: torch.device,
 ) -> RelationTable:
     """Encode ``phrasings[r]``, the one or more versions of relation ``ids[r]``."""
-    versions = max(len(each) for each in phrasings)
-    chosen = [[each[version % len(each)] for each in phrasings] for version in range(versions)]
+    counts = [len(each) for each in phrasings]
+    # What stands beyond a relation's own is never looked at.
+    chosen = [[each[min(version, len(each) - 1)] for each in phrasings] for version in range(max(counts))]
     blocks = [
         [encoder.blocks([described(relation) for relation in version], alpha) for version in chosen]
         for described in (lambda relation: relation, without_terms, without_ends)
     ]
-    return RelationTable(tuple(ids), torch.from_numpy(np.asarray(blocks)).to(device))
+    return RelationTable(
+        tuple(ids), torch.from_numpy(np.asarray(blocks)).to(device), torch.tensor(counts, device=device)
+    )
 
 
 def mean_blocks(relations: Sequence[Sequence[Relation]], encoder: RelationEncoder, alpha: float) -> NDArray[np.float32]:
@@ -164,10 +177,3 @@ def _noisy(blocks_R3D: Tensor, noise: float) -> Tensor:
     added = torch.randn(blocks_R3D.shape).to(blocks_R3D) * length_R31 * (noise / blocks_R3D.shape[-1] ** 0.5)
     moved: Tensor = F.normalize(blocks_R3D + added, dim=-1) * length_R31
     return moved
-
-
-def _mean_blocks(blocks_VR3D: Tensor) -> Tensor:
-    scale = blocks_VR3D[0].norm(dim=-1, keepdim=True)
-    mean = blocks_VR3D.mean(0)
-    rescaled: Tensor = mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale
-    return rescaled

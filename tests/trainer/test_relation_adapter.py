@@ -28,7 +28,8 @@ def _unit(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _table(kinds: int = 2, versions: int = 3, relations: int = 5, seed: int = 0) -> RelationTable:
     blocks = np.random.default_rng(seed).normal(size=(kinds, versions, relations, 3, WIDTH))
-    return RelationTable(tuple("abcde"[:relations]), torch.from_numpy(_unit(blocks) * 0.6).float())
+    counts = torch.full((relations,), versions)
+    return RelationTable(tuple("abcde"[:relations]), torch.from_numpy(_unit(blocks) * 0.6).float(), counts)
 
 
 def _given(table: RelationTable) -> NDArray[np.float32]:
@@ -73,7 +74,8 @@ def test_what_sets_wordings_apart_is_taken_out_for_relations_that_were_not_seen(
     chance = np.random.default_rng(1)
     meaning, style = _unit(chance.normal(size=(40, 3, WIDTH))), 0.8 * _unit(chance.normal(size=(3, WIDTH)))
     blocks = _unit(np.stack([meaning, meaning + style])[None])
-    table = RelationTable(tuple(map(str, range(30))), torch.from_numpy(blocks[:, :, :30]).float())
+    seen = torch.from_numpy(blocks[:, :, :30]).float()
+    table = RelationTable(tuple(map(str, range(30))), seen, torch.full((30,), 2))
     adapter = fit_adapter(table, table.phrasings[0, 0], AdapterConfig(width=1.0))
     plain, styled = blocks[0, :, 30:].astype(np.float32)
     assert _closeness(plain, adapter.adapted(styled)) > _closeness(plain, styled) + 0.05
@@ -89,12 +91,24 @@ def test_what_resembles_nothing_known_stays_where_it_is() -> None:
 def test_a_wording_that_comes_several_times_counts_as_often() -> None:
     table, config = _table(kinds=1, versions=2), AdapterConfig(ridge=0.5)
     targets = table.phrasings[0, 0]
-    twice = replace(table, phrasings=table.phrasings[:, [0, 1, 1]])
+    twice = replace(table, phrasings=table.phrasings[:, [0, 1, 1]], counts=table.counts + 1)
     once, often = fit_adapter(table, targets, config), fit_adapter(twice, targets, config)
     assert once.known_NE.shape == often.known_NE.shape
     other = _given(replace(table, phrasings=table.phrasings[:, 1:]))
     wanted = _unit(targets.double().numpy()).astype(np.float32)
     assert _closeness(often.adapted(other), wanted) > _closeness(once.adapted(other), wanted) + 1e-3
+
+
+def test_what_stands_beyond_a_relation_s_own_phrasings_teaches_nothing() -> None:
+    table, config = _table(), AdapterConfig(ridge=0.5)
+    targets = table.phrasings[0, 0]
+    short = replace(table, counts=torch.tensor([3, 1, 3, 3, 2]))
+    changed = table.phrasings.clone()
+    changed[:, 1:, 1] = changed[:, 2:, 4] = 7.0
+    one, other = fit_adapter(short, targets, config), fit_adapter(replace(short, phrasings=changed), targets, config)
+    assert len(one.known_NE) == 2 * 12
+    torch.testing.assert_close(one.known_NE, other.known_NE)
+    torch.testing.assert_close(one.moves_NE, other.moves_NE)
 
 
 def test_the_target_is_what_training_meets() -> None:

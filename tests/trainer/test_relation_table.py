@@ -115,6 +115,20 @@ def test_training_draws_a_phrasing_of_each_relation(encoder: RelationEncoder) ->
     assert torch.equal(table.sample(SAMPLE), draws[0])
 
 
+def test_each_phrasing_counts_as_often_however_many_other_relations_have(encoder: RelationEncoder) -> None:
+    """Two phrasings beside three of another relation: repeated to three, the first would count twice."""
+    third = replace(AUTHOR, description="who has written a text")
+    table = _table(encoder, [BORN, BORN_AGAIN], [AUTHOR, BORN, third])
+    one, other = (torch.from_numpy(encoder.blocks([each], ALPHA)[0]) for each in (BORN, BORN_AGAIN))
+    torch.testing.assert_close(torch.cosine_similarity(table.mean()[0], one + other, dim=-1), torch.ones(3))
+    torch.manual_seed(0)
+    draws = [table.sample(SAMPLE) for _ in range(600)]
+    assert 0.44 < np.mean([torch.equal(draw[0], one) for draw in draws]) < 0.56
+    for phrasing in encoder.blocks([AUTHOR, BORN, third], ALPHA):
+        share = np.mean([torch.equal(draw[1], torch.from_numpy(phrasing)) for draw in draws])
+        assert 0.27 < share < 0.4
+
+
 def test_a_share_of_draws_goes_without_terms_and_half_of_it_without_types(encoder: RelationEncoder) -> None:
     table = _table(encoder, [BORN], [AUTHOR])
     versions = [BORN, without_terms(BORN), without_ends(BORN)]
