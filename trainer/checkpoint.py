@@ -1,8 +1,9 @@
 """The run directory: what a run leaves behind, and what it needs to go on after an interruption.
 
 ``config.yaml``, ``data.sha256``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
-``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``,
-``calibration.json`` and ``folds/`` if it was calibrated; while it runs also ``checkpoint.safetensors``.
+``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``;
+``adapter.safetensors`` with an adapter, ``calibration.json`` and ``folds/`` if it was calibrated; while it runs also
+``checkpoint.safetensors``.
 Everything is written to a temporary name first and then renamed.
 """
 

@@ -96,7 +96,6 @@ def train(arguments: argparse.Namespace) -> None:
         threads = max(1, cores // arguments.processes)
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = True
     config, directory = choose_run(arguments)
     show = show_nothing if arguments.quiet else show_progress
     try:

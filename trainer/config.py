@@ -40,7 +40,8 @@ from zsre.trainer.model import ModelConfig
 class DataConfig:
     """One source of labelled sentences and how much of it to use.
 
-    ``per_relation`` caps the stating pairs of each relation, ``unrelated`` the pairs that state nothing
+    ``per_relation`` caps the stating pairs of each relation (one that also states a rarer relation may come on top),
+    ``unrelated`` the pairs that state nothing
     (negatives); ``pairs_per_sentence`` caps both within a sentence. ``reversed`` adds each stated
     pair the wrong way round, as a negative for its own relation. ``leave_out`` names relations of this source that
     are not worth training on. Without ``near_negatives``, a pair is no negative for relations close in meaning to its
@@ -74,8 +75,9 @@ class OptimConfig:
     """How the weights move.
 
     ``learning_rate`` is the encoder's; the new layers learn ``new_layers_factor`` times as fast. The
-    embeddings and the first ``frozen_layers`` layers of the encoder stay as they are. The weights that are kept are the
-    mean over the last ``averaged`` share of all steps; 0 keeps those of the last step.
+    embeddings and the first ``frozen_layers`` layers of the encoder stay as they are. What is
+    kept of an epoch is the mean of the weights since the last ``averaged`` share of all steps began; before that, and
+    with 0, the weights of its last step.
     """
 
     __pydantic_config__ = STRICT
@@ -139,6 +141,7 @@ class EvalConfig:
 class CalibrationConfig:
     """Cross-fitting (see `zsre.trainer.folds`): densely annotated ``data``, in ``folds`` of relations.
 
+    Of ``data``, all pairs count that somebody decided on, so only path and format may be given.
     ``threshold`` is the score from which on the model writes triples when nobody says otherwise.
     """
 

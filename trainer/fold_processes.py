@@ -30,8 +30,8 @@ def folds_beside(
     """Train the models of a run's folds while the body trains its own, ``processes`` at a time with that one.
 
     ``relations`` are those that the run sees; ``flags`` go to every process. The end waits for all of them. An error
-    in the body, Ctrl-C too, stops them where their last checkpoints are, and so does a process that fails, which
-    raises ZsreError with what it said.
+    in the body, Ctrl-C too, stops them where their last checkpoints are. So does a process that fails, at once, which
+    raises ZsreError with what it said once the body is done.
     """
     folders = [directory / FOLDS / str(number) for number in range(config.calibration.folds)]
     for folder, fold in zip(folders, dealt_folds(config, relations), strict=True):
@@ -74,6 +74,7 @@ class _Fleet:
                 if self.stopped:
                     return
             if process.returncode:
+                self.stop()
                 last = said.strip().rpartition("\n")[2] or f"exit code {process.returncode}"
                 raise ZsreError(f"{folder}: {last}")
             logger.info("%s: done", folder)

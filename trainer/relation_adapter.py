@@ -68,7 +68,7 @@ def fit_adapter(table: RelationTable, targets_R3D: Tensor, config: AdapterConfig
     """
     phrasings = F.normalize(table.phrasings.double().cpu(), dim=-1)
     moves = F.normalize(targets_R3D.double().cpu(), dim=-1) - phrasings
-    given_VR = table.given_VR.cpu()
+    given_VR = table.given.cpu()
     known_NE, moves_NE, counts_N = _merged(*(each[:, given_VR].flatten(0, 1).flatten(1) for each in (phrasings, moves)))
     kernel_NN = _kernel(known_NE, known_NE, torch.tensor(config.width, dtype=torch.float64))
     solved_NE = torch.linalg.solve(kernel_NN + torch.diag(config.ridge / counts_N), moves_NE)

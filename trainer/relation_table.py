@@ -113,15 +113,15 @@ class RelationTable:
     counts: Tensor
 
     @property
-    def given_VR(self) -> Tensor:
-        """Return where along V and R there is a phrasing."""
+    def given(self) -> Tensor:
+        """Return where there is a phrasing, (V, R)."""
         return torch.arange(self.phrasings.shape[1], device=self.counts.device)[:, None] < self.counts
 
     def mean(self) -> Tensor:
         """Return the mean over phrasings, blocks rescaled to their length, (R, 3, D)."""
         blocks_VR3D = self.phrasings[0]
         scale = blocks_VR3D[0].norm(dim=-1, keepdim=True)
-        mean = (blocks_VR3D * self.given_VR[..., None, None]).sum(0) / self.counts[:, None, None]
+        mean = (blocks_VR3D * self.given[..., None, None]).sum(0) / self.counts[:, None, None]
         rescaled: Tensor = mean / mean.norm(dim=-1, keepdim=True).clamp_min(1e-12) * scale
         return rescaled
 

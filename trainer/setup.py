@@ -128,6 +128,12 @@ def check_together(config: TrainConfig) -> None:
             "texts.drop_terms, texts.noise: change texts as they are drawn, and with texts.phrasings 'mean' none is; "
             "set phrasings to sample or mix, or leave these out"
         )
+    for source in config.calibration.data:
+        if source != DataConfig(source.path, source.format):
+            raise ConfigError(
+                f"calibration.data: {source.path}: all pairs are scored that somebody decided on, so give path and "
+                "format alone"
+            )
 
 
 def choose_validation(config: TrainConfig, split: Split | None) -> tuple[str, ...]:
@@ -177,7 +183,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
     encoder = load_sentence_encoder(config.encoder, config.model.pairing, config.max_tokens)
     relation_encoder = RelationEncoder(config.relation_encoder_name, str(device))
     check_widths(encoder.width, relation_encoder)
-    symmetric = {relation.id for found in texts.values() for relation in found if relation.symmetric}
+    symmetric = symmetric_ids(texts)
     pairs = choose_pairs(sources, seen, held_out, symmetric, config.seed)
     rows = token_rows(pairs.sentences, encoder.tokenizer, encoder.tokens)
     check_rows(rows, pairs, encoder.tokens.max_tokens)
@@ -260,6 +266,12 @@ def require_texts(relations: Iterable[str], texts: Mapping[str, Sequence[Relatio
     """Raise ConfigError unless every relation has a text."""
     if missing := [relation for relation in relations if relation not in texts]:
         raise ConfigError(f"no text describes {', '.join(missing[:5])}: add a source to texts.sources")
+
+
+def symmetric_ids(texts: Mapping[str, Sequence[Relation]]) -> set[str]:
+    """Return the relations that hold both ways, as texts say or the catalogue: published texts say nothing of it."""
+    described = (*load_described(CATALOGUE), *(relation for found in texts.values() for relation in found))
+    return {relation.id for relation in described if relation.symmetric}
 
 
 def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:

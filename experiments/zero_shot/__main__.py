@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from experiments.__main__ import chosen
 from experiments.usage import device
-from experiments.zero_shot.candidates import Candidates, collect_all, fold_folders, learned_prototypes, load, save
+from experiments.zero_shot.candidates import (
+    NOTHING,
+    PROTOTYPES,
+    Candidates,
+    collect_all,
+    fold_folders,
+    learned_prototypes,
+    load,
+    save,
+)
 from experiments.zero_shot.measure import calibrated, decide, figures
 from experiments.zero_shot.others import measure_contrast, measure_semeval, measure_unstated
 from experiments.zero_shot.page import render
@@ -40,6 +49,7 @@ from zsre.runner.scorer import Scorer, load_scorer
 from zsre.runner.triples import relations_fingerprint
 from zsre.trainer.checkpoint import read_run_config
 from zsre.trainer.data import read_sources
+from zsre.trainer.digest import reading_digest
 
 PROGRAM: Final = "experiments.zero_shot"
 Line = Mapping[str, Any]
@@ -166,17 +176,24 @@ def trained_on(run: Path) -> frozenset[bytes]:
 def candidates_of(text_set: TextSet, scorers: Sequence[Scorer], run: Path) -> Candidates:
     """Return the candidates of a set, from the run's folder if they were collected before.
 
-    With these very models, texts and relations, that is, and the same table of relations that are the same.
+    With these very models, relations, texts and labels, that is, the same entities, and the same table of relations
+    that are the same.
     """
-    told = hashlib.sha256("".join(scorer.contract.fingerprint for scorer in scorers).encode())
-    told.update(relations_fingerprint(text_set.relations).encode())
-    told.update(json.dumps([sorted(equivalents_of(relation, "same")) for relation in text_set.relations.ids]).encode())
-    for text in text_set.texts:
-        told.update(f"{text.id} {text.text} {text_set.entities}".encode())
-    kept = run / "zero-shot" / f"{text_set.name}-{told.hexdigest()[:16]}.npz"
-    if kept.is_file():
-        return load(kept)
     with closing(load_annotator()) as annotator:
+        facts = (
+            [scorer.contract.fingerprint for scorer in scorers],
+            relations_fingerprint(text_set.relations),
+            [sorted(equivalents_of(relation, "same")) for relation in text_set.relations.ids],
+            [text.id for text in text_set.texts],
+            reading_digest([text_set.texts], {}, (), ()),
+            sorted(text_set.decided),
+            (text_set.entities, annotator.name),
+            (NOTHING, PROTOTYPES),
+        )
+        told = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        kept = run / "zero-shot" / f"{text_set.name}-{told[:16]}.npz"
+        if kept.is_file():
+            return load(kept)
         candidates = collect_all(text_set, scorers, annotator, prototypes_of, logger.info)
     save(kept, candidates)
     return candidates

@@ -111,11 +111,12 @@ def test_a_fold_is_decided_on_by_labels_of_other_folds_alone() -> None:
     before = decide(found, found, fit, 3)
     assert seen == [{1, 11}, {0, 10}]
     wrong = found.judged.right.copy()
-    wrong[found.fold == 0] = False
+    wrong[found.fold == 0] = ~wrong[found.fold == 0]
     upset = replace(found, judged=replace(found.judged, right=wrong))
     after = decide(upset, found, RULES["one threshold"], 3)
     own = found.fold == 0
     np.testing.assert_array_equal(before.judged.score[own], after.judged.score[own])
+    assert (before.judged.score[~own] != after.judged.score[~own]).any()
 
 
 def test_labels_without_evidence_may_count_as_stated() -> None:
@@ -155,6 +156,20 @@ def test_what_other_models_collected_is_not_taken_for_these_ones(
     for scorers in (SCORERS, SCORERS, others):
         command.candidates_of(_set(), scorers, tmp_path)
     assert len(list(tmp_path.glob("zero-shot/made-*.npz"))) == 2
+
+
+def test_what_was_collected_under_other_labels_is_collected_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "load_annotator", FakeAnnotator)
+    monkeypatch.setattr(command, "KNOWN_SET", partial(_set, "known"))
+    text_set = _set()
+    unlabelled = [replace(text, pairs=tuple(LabelledPair(p.head, p.tail, frozenset()) for p in text.pairs))
+                  for text in text_set.texts]  # fmt: skip
+    others = (replace(text_set, texts=unlabelled), replace(text_set, decided=frozenset({"P26"})))
+    for each in (text_set, text_set, *others):
+        command.candidates_of(each, SCORERS, tmp_path)
+    assert len(list(tmp_path.glob("zero-shot/made-*.npz"))) == 3
 
 
 def test_the_command_logs_every_rule_on_every_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

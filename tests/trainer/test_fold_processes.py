@@ -117,6 +117,26 @@ def test_a_process_that_fails_ends_it_with_what_it_said(
         pass
 
 
+def test_a_process_that_fails_ends_the_others_at_once(
+    config: TrainConfig, tmp_path: Path, processes: type[FakeProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = processes.__init__
+
+    def fold_1_fails(self: FakeProcess, *arguments: Any, **options: Any) -> None:
+        begin(self, *arguments, **options)
+        self.returncode, self.seconds = (4, 0.05) if self.folder == "1" else (0, 60)
+
+    monkeypatch.setattr(processes, "__init__", fold_1_fails)
+    begun = time.monotonic()
+    with (
+        pytest.raises(ZsreError, match=r"folds/1: exit code 4$"),
+        folds_beside(config, tmp_path, RELATIONS, 3, []),
+    ):
+        time.sleep(0.3)
+        assert ("end", "0") in processes.log, "not only once the body is done"
+    assert time.monotonic() - begun < 30
+
+
 def test_an_interruption_stops_them_and_starts_no_more(
     config: TrainConfig, tmp_path: Path, processes: type[FakeProcess]
 ) -> None:

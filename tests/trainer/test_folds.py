@@ -147,7 +147,7 @@ class TestScoreFold:
 class TestCalibrate:
     @pytest.fixture
     def config(self, tiny_config: Callable[..., TrainConfig], tiny_data: Path) -> TrainConfig:
-        data = [{"path": str(tiny_data / "labelled.jsonl"), "per_relation": 10}]
+        data = [{"path": str(tiny_data / "labelled.jsonl")}]
         optim = {"batch_size": 16, "learning_rate": 2e-3, "precision": "fp32"}
         return tiny_config(data=data, optim=optim, calibration={"data": data, "folds": 2, "threshold": 0.7})
 

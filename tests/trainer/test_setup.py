@@ -14,7 +14,7 @@ from zsre.relations.errors import ConfigError, ModelError
 from zsre.relations.tokens import TokenRows
 from zsre.trainer.checkpoint import Progress
 from zsre.trainer.config import TrainConfig
-from zsre.trainer.setup import Setup, check_rows, load_run, load_texts, prepare
+from zsre.trainer.setup import Setup, check_rows, load_run, load_texts, prepare, symmetric_ids
 
 Config = Callable[..., TrainConfig]
 
@@ -103,6 +103,26 @@ def test_what_changes_drawn_texts_takes_texts_that_are_drawn(tiny_config: Config
     with pytest.raises(ConfigError, match=r"with texts\.phrasings 'mean' none is; set phrasings to sample or mix"):
         _prepare(tiny_config(texts=texts))
     assert _prepare(tiny_config(texts=texts | {"phrasings": "sample"})).pairs.relations
+
+
+@pytest.mark.parametrize("limit", [{"per_relation": 10}, {"leave_out": ["born"]}, {"reversed": True}])
+def test_a_limit_on_calibration_data_would_never_be_applied(tiny_config: Config, limit: dict[str, object]) -> None:
+    path = tiny_config().data[0].path
+    with pytest.raises(ConfigError, match=r"calibration\.data: .*: all pairs are scored .* give path and format alone"):
+        _prepare(tiny_config(calibration={"data": [{"path": path, **limit}]}))
+    assert _prepare(tiny_config(calibration={"data": [{"path": path, "format": "zsre"}]})).pairs.relations
+
+
+def test_a_relation_is_symmetric_whatever_its_published_text_leaves_out(tmp_path: Path) -> None:
+    """Reversed, a spouse is no negative for spouse, though only the catalogue says so."""
+    lines = [
+        "relations:",
+        "  - {name: P26, description: spouse}",
+        "  - {name: twin, description: twin, symmetric: true}",
+    ]
+    (tmp_path / "few.yaml").write_text("\n".join(lines), encoding="utf-8")
+    found = symmetric_ids(load_texts([str(tmp_path / "few.yaml")]))
+    assert {"P26", "twin"} <= found and "P19" not in found
 
 
 def test_what_a_run_records_of_itself(tiny_config: Config) -> None:
