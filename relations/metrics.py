@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from zsre.relations.errors import DataError
 
+#: From this score on, calibration is looked at once more: next to all candidates are far below, and easily told.
+LIKELY: Final = 0.1
 #: 95 % of a normal distribution lie within so many standard deviations of its mean.
 _NORMAL_95: Final = 1.959964
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zsre.relations.equivalents import Overlap
-from zsre.relations.metrics import Scores
+from zsre.relations.metrics import LIKELY, Scores
 from zsre.relations.relation import RelationSet
 from zsre.runner.counts import counted
 from zsre.runner.job import Job
@@ -22,8 +22,6 @@ from zsre.runner.tables import figures_table, name_cell, percent, print_line
 from zsre.runner.triple_eval import Entities, Measured
 from zsre.runner.triple_metrics import Counted, Curve, Reliability, curve, reliability, scores
 
-#: From this score on, calibration is looked at once more: next to all candidates are far below, and easily told.
-LIKELY: Final = 0.1
 #: Points of a curve in the log.
 LOGGED_POINTS: Final = 100
 

@@ -23,7 +23,7 @@ from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.logistic import fit_logistic
-from zsre.relations.metrics import expected_calibration_error
+from zsre.relations.metrics import LIKELY, expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import (
@@ -94,11 +94,11 @@ def calibrate(
         sample = score_fold(folder, labelled, fold, device)
         similarities.append(sample[0])
         correct.append(sample[1])
-    calibration, error = fit_calibration(np.concatenate(similarities), np.concatenate(correct))
+    calibration = fit_calibration(np.concatenate(similarities), np.concatenate(correct))
     fitted_on = (
         f"{len(np.concatenate(correct))} pairs, relations of fitting types and phrasings of these, from "
         f"{', '.join(data.path for data in config.calibration.data)}, {len(folds)} folds of relations held out, "
-        f"expected calibration error {error:.4f}"
+        + crossed_error(similarities, correct)
     )
     calibration = dataclasses.replace(calibration, threshold=config.calibration.threshold, fitted_on=fitted_on)
     write_calibration(directory, calibration)
@@ -189,8 +189,33 @@ def label_masks(
     return allowed, correct
 
 
-def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_]) -> tuple[Calibration, float]:
-    """Fit σ(slope · similarity + intercept) by maximum likelihood; return it with its expected calibration error.
+def crossed_error(similarities: Sequence[NDArray[np.float32]], correct: Sequence[NDArray[np.bool_]]) -> str:
+    """Tell the expected calibration error of each fold's likely pairs by a calibration that the other folds fitted.
+
+    Its own fit says little of a sample, and of millions of pairs nearly all score next to nothing.
+    """
+    scores, right = [], []
+    for number, own in enumerate(similarities):
+        others = [fold for fold in range(len(similarities)) if fold != number]
+        try:
+            rest = (np.concatenate([each[fold] for fold in others]) for each in (similarities, correct))
+            fitted = fit_calibration(*rest)
+        except ConfigError:
+            return "no expected calibration error, as not every fold can be left out"
+        probability = fitted.probability(own)
+        likely = probability >= LIKELY
+        scores.append(probability[likely])
+        right.append(correct[number][likely])
+    found = np.concatenate(scores)
+    if not len(found):
+        return f"no pair of which scores {LIKELY} or more by the others"
+    error = expected_calibration_error(found, np.concatenate(right))
+    likely_pairs = f"the {len(found)} pairs that score {LIKELY} or more"
+    return f"expected calibration error {error:.4f} of {likely_pairs}, each fold by the others"
+
+
+def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_]) -> Calibration:
+    """Fit σ(slope · similarity + intercept) by maximum likelihood.
 
     Raises ConfigError if the sample holds no right or no wrong triple, or if similarity says nothing.
     """
@@ -199,5 +224,4 @@ def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_
     slope, intercept = fit_logistic(similarities, correct)
     if slope <= 0:
         raise ConfigError(f"similarity does not tell right triples from wrong ones (slope {slope:.2f})")
-    calibration = Calibration(slope, intercept)
-    return calibration, expected_calibration_error(calibration.probability(similarities), correct)
+    return Calibration(slope, intercept)

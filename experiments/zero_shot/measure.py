@@ -13,9 +13,8 @@ from experiments.zero_shot.candidates import Candidates
 from experiments.zero_shot.rules import Fit
 from zsre.relations.contract import Calibration
 from zsre.relations.logistic import fit_logistic, sigmoid
-from zsre.relations.metrics import Scores
+from zsre.relations.metrics import LIKELY, Scores
 from zsre.runner.triple_metrics import Counted, Curve, Judged, Reliability, curve, reliability
-from zsre.runner.triple_report import LIKELY
 
 CURVE_POINTS: Final = 60
 

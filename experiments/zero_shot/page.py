@@ -41,10 +41,12 @@ clause that was made of it and left open ([contrast](../contrast/README.md#more-
 none of the other relations.
 
 A rule's parameters and its cut (where F1 is highest) come from Re-DocRED's dev documents and from relations of *other*
-folds than the one that is measured. Those documents were trained on, though not with these relations. All figures are
-in percent. "Of reachable" has recall over the facts whose two arguments are mentions of one sentence. "Best" is what
-the rule could do with the cut that suits the set best. "R at P 70" is the recall where precision is 70, "P at R 40" the
-precision where recall is 40, and "F1 / first" the F1 over that of the first rule.
+folds than the one that is measured. Those documents were trained on, though not with these relations. A rule that
+learns (the last two of the list below) is fitted to the same candidates as its cut, on which it looks better than
+elsewhere: what its cut does to it, "best" shows. All figures are in percent. "Of reachable" has recall over the facts
+whose two arguments are mentions of one sentence. "Best" is what the rule could do with the cut that suits the set best.
+"R at P 70" is the recall where precision is 70, "P at R 40" the precision where recall is 40, and "F1 / first" the F1
+over that of the first rule.
 
 KnowledgeNet's 15 relations stand for 19 of Wikidata's: a child's parent is a father or a mother, who is employed may
 be a member, and a subsidiary reads both ways. Where the set doesn't say which, a triple counts neither as right nor as

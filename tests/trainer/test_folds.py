@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError, ModelError
@@ -19,7 +20,7 @@ from zsre.trainer import folds
 from zsre.trainer.checkpoint import is_finished, read_calibration, read_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources
-from zsre.trainer.folds import calibrate, deal_folds, fit_calibration, score_fold
+from zsre.trainer.folds import calibrate, crossed_error, deal_folds, fit_calibration, score_fold
 from zsre.trainer.loop import Status
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.setup import TrainedRun, load_run, load_texts
@@ -60,11 +61,10 @@ class TestFitCalibration:
         similarities = generator.uniform(0, 1, 40_000).astype(np.float32)
         correct = generator.uniform(size=40_000) < 1 / (1 + np.exp(-(12 * similarities - 7)))
 
-        calibration, error = fit_calibration(similarities, correct)
+        calibration = fit_calibration(similarities, correct)
 
         assert calibration.slope == pytest.approx(12, abs=0.5)
         assert calibration.intercept == pytest.approx(-7, abs=0.3)
-        assert error < 0.01
 
     @pytest.mark.parametrize("correct", [True, False])
     def test_needs_right_and_wrong_triples(self, correct: bool) -> None:
@@ -75,6 +75,35 @@ class TestFitCalibration:
         similarities = np.linspace(0, 1, 100, dtype=np.float32)
         with pytest.raises(ConfigError, match=r"does not tell right triples from wrong ones \(slope -"):
             fit_calibration(similarities, similarities < 0.4)
+
+
+class TestCrossedError:
+    @staticmethod
+    def _fold(seed: int, shift: float = 0.0, count: int = 20_000) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return a fold of pairs of which as many are right as the curve with this ``shift`` says."""
+        generator = np.random.default_rng(seed)
+        similarities = generator.uniform(0, 1, count).astype(np.float32)
+        return similarities, generator.uniform(size=count) < 1 / (1 + np.exp(-(12 * similarities - 7 - shift)))
+
+    def _error(self, *folds: tuple[NDArray[np.float32], NDArray[np.bool_]]) -> float:
+        told = crossed_error([fold[0] for fold in folds], [fold[1] for fold in folds])
+        assert " pairs that score 0.1 or more, each fold by the others" in told
+        return float(told.split()[3])
+
+    def test_is_that_of_folds_that_the_calibration_has_not_seen(self) -> None:
+        assert self._error(self._fold(1), self._fold(2), self._fold(3)) < 0.02
+        # Fitted to all of them at once, as much would be too high as too low.
+        assert self._error(self._fold(1, 1.0), self._fold(2, -1.0)) > 0.08
+
+    def test_pairs_that_score_next_to_nothing_do_not_make_it_small(self) -> None:
+        low = (np.full(1_000_000, -1.0, dtype=np.float32), np.zeros(1_000_000, dtype=np.bool_))
+        apart = [self._fold(1, 1.0), self._fold(2, -1.0)]
+        diluted = [tuple(np.concatenate(both) for both in zip(fold, low, strict=True)) for fold in apart]
+        assert self._error(*diluted) == pytest.approx(self._error(*apart), abs=0.03)  # type: ignore[arg-type]
+
+    def test_folds_that_say_nothing_have_none(self) -> None:
+        wrong = (np.linspace(0, 1, 9, dtype=np.float32), np.zeros(9, dtype=np.bool_))
+        assert crossed_error([wrong[0], wrong[0]], [wrong[1], wrong[1]]).startswith("no expected calibration error")
 
 
 class TestScoreFold:
@@ -172,12 +201,13 @@ class TestCalibrate:
 
         seen = [set(read_run(run / "folds" / str(number))[1].seen_relations) for number in (0, 1)]
         assert [len(relations) for relations in seen] == [2, 2] and not seen[0] & seen[1]
-        ((similarities, correct),) = fitted
+        # First with all of them; for the error, without each.
+        similarities, correct = fitted[0]
         # 240 annotated pairs against the two relations of each fold; each relation is stated by 40.
         assert len(similarities) == len(correct) == 2 * 240 * 2 and correct.sum() == 4 * 40
         assert calibration.threshold == 0.7
         assert calibration.fitted_on.startswith("960 pairs, relations of fitting types and phrasings of these, from ")
-        assert "2 folds of relations held out, expected calibration error" in calibration.fitted_on
+        assert "2 folds of relations held out, " in calibration.fitted_on
         assert read_calibration(run) == load_run(run).calibration == calibration
         assert shown
 
