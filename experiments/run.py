@@ -14,13 +14,14 @@ from typing import Final
 
 from safetensors import safe_open
 
+from benchmarks.records import commit
 from experiments.plan import Cell
 from experiments.recipes import eval_command, recipe, train_command
 from experiments.records import LOGS, append_record, last_line, read_results
-from experiments.usage import Usage, device
+from experiments.usage import Usage, device, precision
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.runner.lock import FolderLock, HeldError
-from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_run_config
+from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_reading, read_run_config
 from zsre.trainer.config import TrainConfig
 
 logger = logging.getLogger(__name__)
@@ -77,11 +78,13 @@ def run_cell(cell: Cell, places: Places, execute: Execute, keep: bool) -> None:
     config, directory = recipe(cell), places.runs / cell.name
     measure = eval_command(cell, config, directory, places.results / LOGS[cell.part])
     places.results.mkdir(parents=True, exist_ok=True)
-    resumed = claim(directory, config)
+    clear_measured(directory)
+    resumed = is_resumable(directory, config)
     training = execute(train_command(cell, directory, resumed))
     execute(measure)
     line = last_line(cell, places.results)
     record = {"cell": cell.name, "date": line["date"], "fingerprint": line["fingerprint"], "device": device()}
+    record |= {"commit": commit(), "reading": read_reading(directory), "precision": precision(config)}
     # Of an interrupted training only the rest was watched.
     record |= {"training": None if resumed else {**costs(training), **read_speed(directory)}}
     record |= {"parameters": count_parameters(directory / WEIGHTS), "config": config.to_dict()}
@@ -90,15 +93,18 @@ def run_cell(cell: Cell, places: Places, execute: Execute, keep: bool) -> None:
         (directory / WEIGHTS).unlink()
 
 
-def claim(directory: Path, config: TrainConfig) -> bool:
-    """Tell whether a cell's training is to be gone on with; clear away a run whose weights were removed.
+def clear_measured(directory: Path) -> None:
+    """Remove what is left of a run whose weights were removed once it was measured."""
+    if is_started(directory) and not (directory / WEIGHTS).exists() and was_trained(directory):
+        shutil.rmtree(directory)
+
+
+def is_resumable(directory: Path, config: TrainConfig) -> bool:
+    """Tell whether a cell's training is to be gone on with.
 
     Raises OutputError for a run of another recipe, which is nobody's to remove but the user's.
     """
     if not is_started(directory):
-        return False
-    if not (directory / WEIGHTS).exists() and was_trained(directory):
-        shutil.rmtree(directory)
         return False
     if read_run_config(directory) != config:
         raise OutputError(f"{directory}: holds a run of another recipe; remove it, or move it elsewhere")

@@ -15,6 +15,9 @@ import torch
 
 from benchmarks.gpu import GpuWatch
 from zsre.relations.errors import ZsreError
+from zsre.trainer.config import TrainConfig
+from zsre.trainer.loop import wants_bf16
+from zsre.trainer.setup import choose_device
 
 #: What the commands of zsre return when they are interrupted.
 INTERRUPTED: Final = 130
@@ -45,6 +48,11 @@ def device() -> str:
         return torch.cuda.get_device_name()
     cores = torch.get_num_threads()
     return f"CPU, {cores} core" + ("" if cores == 1 else "s")
+
+
+def precision(config: TrainConfig) -> str:
+    """Name what the encoder of a recipe trains in on this machine."""
+    return "bf16" if wants_bf16(config.optim.precision, choose_device("auto")) else "fp32"
 
 
 def execute(command: Sequence[str]) -> Usage:

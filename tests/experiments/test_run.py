@@ -21,7 +21,7 @@ from experiments.run import Places, missing_cells, run_cells, take
 from experiments.usage import CommandError, Usage
 from tests.experiments.conftest import Measure
 from zsre.trainer import cli as train_cli
-from zsre.trainer.checkpoint import write_text
+from zsre.trainer.checkpoint import write_reading, write_text
 
 CELLS = plan("cpu", ["main"], ["fewrel"])[:3]
 TRAIN, EVAL = "zsre.trainer.cli", "zsre.runner.eval_cli"
@@ -58,6 +58,7 @@ class Commands:
         if not parsed.resume:
             directory.mkdir(parents=True)
             write_text(directory / "config.yaml", yaml.safe_dump(config.to_dict()))
+            write_reading(directory, "what was read")
         return directory
 
 
@@ -87,6 +88,7 @@ def test_each_cell_is_trained_measured_and_recorded(places: Places, commands: Co
     assert [found[cell].f1 for cell in CELLS] == [70, 71, 72]
     record = found[CELLS[0]].record
     assert record["parameters"] == 17 and record["config"] == json.loads(json.dumps(recipe(CELLS[0]).to_dict()))
+    assert record["precision"] in ("bf16", "fp32") and record["commit"] and record["reading"] == "what was read"
     assert record["training"] == {
         "seconds": 12.3, "cpu_seconds": 23.4, "memory": 1000, "gpu_memory": None, "gpu_use": None,
         "examples_per_second": 91.5,
