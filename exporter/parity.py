@@ -44,8 +44,8 @@ class Parity:
 
     @property
     def largest(self) -> float:
-        """Return the largest of the three."""
-        return max(self.mentions, self.contexts, self.relations)
+        """Return the largest of the three; NaN if one is NaN, as `max` would not wherever it stands."""
+        return float(np.max([self.mentions, self.contexts, self.relations]))
 
 
 #: Real sentences of different length and number of entities; ``[[ ]]`` encloses a mention.

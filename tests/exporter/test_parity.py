@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 
 from tests.exporter.exported_run import ExportedRun
 from zsre.exporter.export import torch_outputs
-from zsre.exporter.parity import LIMITS, SENTENCES, Parity, check_parity, mark_up, probe_inputs
+from zsre.exporter.parity import (
+    LIMITS,
+    SENTENCES,
+    Parity,
+    check_parity,
+    engine_outputs,
+    mark_up,
+    probe_inputs,
+)
 from zsre.exporter.precision import Precision
 from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
@@ -49,6 +60,20 @@ def test_an_adapter_that_moves_nothing_is_noticed(shared: ExportedRun) -> None:
     # The made-up model's moves are small.
     with pytest.raises(ModelError, match="differs from the torch model"):
         _checked(run, shared.exported.model, "fp32")
+
+
+@pytest.mark.parametrize("place", ["mentions", "contexts", "relations"])
+def test_vectors_that_are_no_numbers_are_refused(
+    place: str, shared: ExportedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert math.isnan(replace(Parity(0.1, 0.1, 0.1, 5), **{place: math.nan}).largest)
+    inputs = probe_inputs(shared.run.tokenizer, shared.run.tokens)
+    expected = engine_outputs(shared.engine, inputs)
+    spoiled = getattr(expected, place).copy()
+    spoiled.flat[0] = np.nan
+    monkeypatch.setattr("zsre.exporter.parity.engine_outputs", lambda *_: replace(expected, **{place: spoiled}))
+    with pytest.raises(ModelError, match="differs from the torch model by nan"):
+        check_parity(shared.exported.model, "fp32", inputs, expected, "the torch model")
 
 
 def test_mentions_are_read_from_brackets_and_paired_in_both_orders() -> None:
