@@ -6,6 +6,7 @@ learn where things stand; numbers are then put into the text itself.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -64,10 +65,12 @@ def _draft(
     text = source.read_bytes().decode("utf-8")
     mark = _BOM if text.startswith(_BOM) else ""
     edited = mark + edit_text(text.removeprefix(_BOM), thresholds, calibration)
-    with _reporting(target), tempfile.NamedTemporaryFile("wb", dir=target.parent, suffix=".yaml", delete=False) as file:
-        file.write(edited.encode())
-    draft = Path(file.name)
+    with _reporting(target):
+        number, name = tempfile.mkstemp(dir=target.parent, suffix=".yaml")
+    draft = Path(name)
     try:
+        with _reporting(target), os.fdopen(number, "wb") as file:
+            file.write(edited.encode())
         yield draft, _checked(draft, source, before, thresholds, calibration)
     finally:
         draft.unlink(missing_ok=True)

@@ -171,3 +171,16 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     path = _save(tmp_path, BLOCK)
     with pytest.raises(OutputError, match=r"gone/new\.yaml: cannot be written: No such file"):
         write_thresholds(path, tmp_path / "gone" / "new.yaml", {}, None)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_file_that_was_there_and_no_other(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="files cannot be limited there")
+    path = _save(tmp_path, BLOCK)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OutputError, match="cannot be written: File too large"):
+            write_thresholds(path, path, THRESHOLDS, CALIBRATION)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == [path] and path.read_text() == BLOCK
