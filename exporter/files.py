@@ -21,7 +21,7 @@ from zsre.relations.contract import (
     Contract,
 )
 from zsre.relations.errors import OutputError
-from zsre.relations.private_files import make_private, publish
+from zsre.relations.private_files import replacing
 from zsre.runner.engine import relations_path
 
 
@@ -72,12 +72,8 @@ def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenize
 
 def save_model(model: onnx.ModelProto, path: Path) -> None:
     """Write a model as one self-contained file, whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        onnx.save_model(model, str(make_private(temporary)), save_as_external_data=False)
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        onnx.save_model(model, str(temporary), save_as_external_data=False)
 
 
 @contextmanager

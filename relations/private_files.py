@@ -7,7 +7,8 @@ new file, never one, or a link to one, that was put there before, and until it i
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def publish(temporary: Path, path: Path, mode: int | None = None) -> None:
     with suppress(OSError):
         temporary.chmod(_usual_mode() if mode is None else mode)
     temporary.replace(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new file to write to, which takes the place of ``path`` once that is done, and is removed if it isn't.
+
+    Raises OSError if that can't be done.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        yield make_private(temporary)
+        publish(temporary, path)
+    except BaseException:
+        # What was written of it takes the room that is missing. Where it can't be removed, the first error says more.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 @cache

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from zsre.relations.errors import OutputError
 from zsre.relations.examples import LabelledPair, LabelledSentence
+from zsre.relations.private_files import replacing
 from zsre.relations.reader_record import Record, SentenceBuilder, json_records
 from zsre.relations.reader_source import file_stem
 
@@ -38,12 +39,12 @@ def read_own(path: Path) -> Iterator[LabelledSentence]:
 
 
 def write_labelled(path: Path, sentences: Iterable[LabelledSentence]) -> None:
-    """Write sentences so that reading them gives them back; an existing file is replaced.
+    """Write sentences so that reading them gives them back; an existing file is replaced, in one step or not at all.
 
     Raises ``OutputError`` if the file cannot be written.
     """
     try:
-        with path.open("w", encoding="utf-8", newline="\n") as stream:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
             for sentence in sentences:
                 stream.write(labelled_line(sentence))
     except OSError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
-from zsre.relations.private_files import make_private, publish
+from zsre.relations.private_files import replacing
 from zsre.trainer.config import TrainConfig, read_config
 
 WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "config.yaml", "run.json"
@@ -70,28 +70,22 @@ class Progress:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    with _replacing(path) as temporary:
+    with _reporting(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors whole or not at all; safetensors, never pickle."""
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    with _replacing(path) as temporary:
+    with _reporting(path), replacing(path) as temporary:
         save_file(contiguous, str(temporary), metadata)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name to write to, which takes the place of ``path`` once that is done; raise OutputError."""
-    temporary = path.with_name(path.name + ".tmp")
+def _reporting(path: Path) -> Iterator[None]:
     try:
-        yield make_private(temporary)
-        publish(temporary, path)
+        yield
     except (OSError, SafetensorError) as error:
-        # What was written of it takes the room that is missing.
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) else error
         raise OutputError(
             f"{path}: cannot be written: {reason}; make room, then go on with --resume, or start again"

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -108,3 +108,16 @@ def test_what_is_written_reads_back(
 def test_write_that_fails_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"gone/data\.jsonl: cannot be written: No such file or directory"):
         write_labelled(tmp_path / "gone" / "data.jsonl", [])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError(28, "No space left on device")])
+def test_sentences_that_end_early_leave_the_file_that_was_there(tmp_path: Path, error: BaseException) -> None:
+    def stopped() -> Iterator[LabelledSentence]:
+        yield LabelledSentence("new", "made", "Ada met Bo.", (), ())
+        raise error
+
+    path = tmp_path / "data.jsonl"
+    path.write_text("before")
+    with pytest.raises((KeyboardInterrupt, RuntimeError, OutputError)):
+        write_labelled(path, stopped())
+    assert [(own.name, own.read_text()) for own in tmp_path.iterdir()] == [("data.jsonl", "before")]
