@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import defaultdict
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,17 +39,19 @@ def ways(folder: Path, documents: int = 2_000) -> dict[str, Any]:
 
     losing = start(command(corpus, folder / "losing", *_CLUSTER))
     parts = _wait_for_parts(folder / "losing", 5)
-    killed = _kill_a_worker(losing.pid)
+    kill_a_worker(losing.pid)
     said = losing.communicate()[1]
     if losing.returncode != 0:
         raise TrialError(f"a cluster that lost a worker ended with {losing.returncode}: {said[-2000:]}")
-    identical[f"Ray, one of 2 workers killed after {parts} parts"] = killed and outcome(folder / "losing") == expected
+    identical[f"Ray, one of 2 workers killed after {parts} parts"] = outcome(folder / "losing") == expected
 
     started = start(command(corpus, folder / "both", *_CLUSTER))
     parts = _wait_for_parts(folder / "both", 5)
+    # Once it is gone, nothing tells whose they were.
+    own = _descendants(started.pid)
     os.killpg(started.pid, signal.SIGKILL)
     started.communicate()
-    _end_of(started.pid)
+    _end_of(own)
     run(command(corpus, folder / "both"))
     identical[f"Ray, all killed after {parts} parts, then resumed in one process"] = (
         outcome(folder / "both") == expected
@@ -66,25 +70,24 @@ def _wait_for_parts(output: Path, count: int) -> int:
     raise TrialError(f"{output}: not {count} parts within {_PATIENCE:.0f} s")
 
 
-def _kill_a_worker(driver: int) -> bool:
-    """Kill a process that works on shards for a driver."""
-    for process in _processes():
-        with suppress(OSError):
-            name = Path(f"/proc/{process}/cmdline").read_bytes()
-            if name.startswith(b"ray::ShardWorker"):
+def kill_a_worker(driver: int) -> None:
+    """Kill a process that works on shards for a driver, and none of another's."""
+    for process in _descendants(driver):
+        if _is_worker(process):
+            with suppress(OSError):
                 os.kill(process, signal.SIGKILL)
-                return True
+                return
     raise TrialError(f"no worker of process {driver} was found")
 
 
-def _end_of(driver: int) -> None:
-    """Wait until the processes that a killed driver had started have noticed."""
+def _end_of(processes: Collection[int]) -> None:
+    """Wait until no worker is left of the processes that a killed driver had started."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        if not any(_is_worker(process) for process in _processes()):
+        if not (left := [process for process in processes if _is_worker(process)]):
             return
         time.sleep(0.5)
-    raise TrialError(f"workers of process {driver} are left")
+    raise TrialError(f"workers are left of a driver that was killed: processes {', '.join(map(str, left))}")
 
 
 def _is_worker(process: int) -> bool:
@@ -93,5 +96,15 @@ def _is_worker(process: int) -> bool:
     return False
 
 
-def _processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+def _descendants(ancestor: int) -> list[int]:
+    """Return the processes that one started, or that these started, as far as they run."""
+    children: dict[int, list[int]] = defaultdict(list)
+    for process in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
+        with suppress(OSError):
+            # The name in parentheses may hold anything; the state and the parent come after it.
+            after = Path(f"/proc/{process}/stat").read_text("utf-8", "replace").rpartition(")")[2]
+            children[int(after.split()[1])].append(process)
+    found = [ancestor]
+    for process in found:
+        found += children[process]
+    return found[1:]
