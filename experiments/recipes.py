@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from experiments.plan import CHOICE_PAIRS, FOLDS, Cell
-from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.catalogue import is_catalogue
 from zsre.trainer.config import TrainConfig, find_data, read_configs
 
 CONFIGS: Final = Path(__file__).resolve().parents[1] / "configs"
@@ -54,7 +54,7 @@ def eval_command(cell: Cell, config: TrainConfig, directory: Path, log: Path) ->
     assert config.split is not None
     flags = {
         "--data": find_data(source.path),
-        "--relations": texts if texts.startswith(CATALOGUE) else find_data(texts),
+        "--relations": texts if is_catalogue(texts) else find_data(texts),
         "--split": find_data(config.split),
         "--part": cell.part,
         "--log": log,

@@ -21,6 +21,11 @@ _EXAMPLE: Final = f"{CATALOGUE}:P112,P26"
 _ID: Final = re.compile(r"P\d+", re.IGNORECASE)
 
 
+def is_catalogue(spec: str) -> bool:
+    """Tell whether ``spec`` names the catalogue, or some of it, and not a file."""
+    return spec.partition(":")[0] == CATALOGUE
+
+
 def load_relations(spec: str, known_types: Collection[str] | None = None) -> RelationSet:
     """Return the relations that ``spec`` names.
 
@@ -29,7 +34,7 @@ def load_relations(spec: str, known_types: Collection[str] | None = None) -> Rel
     ``known_types`` if those are given. Raise ``RelationsFileError`` for an unknown pick or a bad file.
     """
     name, colon, picks = spec.partition(":")
-    if name == CATALOGUE:
+    if is_catalogue(spec):
         return _pick(load_catalogue(), picks, spec) if colon else load_catalogue()
     path = Path(spec)
     if nearest(name, [CATALOGUE]) and not path.suffix and not path.exists():

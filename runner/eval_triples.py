@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.catalogue import is_catalogue
 from zsre.relations.equivalents import seen_overlap
 from zsre.relations.errors import DataError, UsageError
 from zsre.relations.examples import LabelledSentence
@@ -117,7 +117,7 @@ def check_calibration_flags(arguments: argparse.Namespace) -> None:
         if given:
             raise UsageError(f"{flag}: is for measuring, and --calibrate fits: measure its file with --triples then")
     name = arguments.relations
-    if name.partition(":")[0] == CATALOGUE or name.endswith(".json"):
+    if is_catalogue(name) or name.endswith(".json"):
         raise UsageError(
             f"--relations {name}: --calibrate writes a copy of a relations file in YAML: write the relations that you "
             "look for into one"

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zsre.relations.catalogue import CATALOGUE, load_relations
+from zsre.relations.catalogue import is_catalogue, load_relations
 from zsre.relations.relation import SPACY_TYPES, RelationSet, understood_types
 from zsre.relations.relations_file import check_types
 from zsre.runner.engine import load_engine
@@ -62,7 +62,7 @@ def make_spec(
         max_mentions=args.max_mentions,
         all_types=all_types,
         # The catalogue is nobody's to edit: with a pipeline of other labels, some of its relations just find nothing.
-        checks_types=args.relations.partition(":")[0] != CATALOGUE,
+        checks_types=not is_catalogue(args.relations),
     )
 
 

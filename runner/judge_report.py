@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.catalogue import is_catalogue
 from zsre.relations.errors import ZsreError
 from zsre.relations.metrics import wilson_interval
 from zsre.runner.calibrate import LEAST_LABELS
@@ -61,7 +61,7 @@ def _next_command(path: Path, facts: Mapping[str, Any], relations: str | None) -
     if not isinstance(source, str):
         source = "relations.yaml"
     before = []
-    if source.partition(":")[0] == CATALOGUE:
+    if is_catalogue(source):
         before.append("with the relations of the catalogue in a file, as zsre-relations prints them")
         source = "relations.yaml"
     if (model := _other_model(facts)) is not None:

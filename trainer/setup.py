@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
-from zsre.relations.catalogue import CATALOGUE
+from zsre.relations.catalogue import CATALOGUE, is_catalogue
 from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError, ModelError, UsageError
@@ -278,7 +278,7 @@ def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:
     """Return the phrasings of each relation, in the order of the sources that have it."""
     found: dict[str, list[Relation]] = {}
     for source in sources:
-        relations = load_described(source if source.startswith(CATALOGUE) else str(find_data(source)))
+        relations = load_described(source if is_catalogue(source) else str(find_data(source)))
         for relation in relations:
             found.setdefault(relation.id, []).append(relation)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +220,12 @@ def test_the_commands_measure_each_cell_on_its_part_and_in_its_log(profile: str,
         assert arguments.data == data_sets / config.data[0].path
         assert arguments.relations.removeprefix(f"{data_sets}{os.sep}") == config.texts.sources[0]
         assert (arguments.part == "test") == (not cell.setting and not cell.name.endswith("-eval"))
+
+
+def test_texts_whose_name_begins_like_the_catalogue_s_are_looked_for_in_the_data_folder(data_sets: Path) -> None:
+    (data_sets / "wikidata-own.yaml").touch()
+    cell = next(cell for cell in plan("cpu") if cell.partition not in FOLDS)
+    config = recipe(cell)
+    config = replace(config, texts=replace(config.texts, sources=("wikidata-own.yaml",)))
+    command = eval_command(cell, config, Path("runs") / cell.name, Path("some.jsonl"))
+    assert command[command.index("--relations") + 1] == str(data_sets / "wikidata-own.yaml")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zsre.relations.catalogue import load_catalogue, load_relations
+from zsre.relations.catalogue import is_catalogue, load_catalogue, load_relations
 from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import RelationsFileError
 from zsre.relations.relation import SPACY_TYPES, Relation
@@ -111,3 +111,11 @@ def test_known_types_hold_for_a_file_and_not_for_the_catalogue(tmp_path: Path) -
     with pytest.raises(RelationsFileError, match="value 'person': unknown entity type: did you mean 'PERSON'"):
         load_relations(str(path), known_types=["PERSON"])
     assert len(load_relations("wikidata", known_types=["PERSON"])) == len(RELATIONS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("wikidata", True), ("wikidata:P112,P26", True), ("wikidata-own.yaml", False), ("./wikidata", False)],
+)
+def test_only_its_name_and_picks_from_it_are_the_catalogue(spec: str, expected: bool) -> None:
+    assert is_catalogue(spec) == expected

@@ -222,3 +222,11 @@ class TestLoadRun:
         config.write_text(config.read_text() + "\nmodel: {distiller: none}\n")
         with pytest.raises(ModelError, match=r"model\.safetensors: damaged"):
             load_run(run)
+
+
+def test_a_file_whose_name_begins_like_the_catalogue_s_is_looked_for_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZSRE_DATA", str(tmp_path))
+    (tmp_path / "wikidata-own.yaml").write_text("relations: [{name: a, description: b}]", encoding="utf-8")
+    assert load_texts(["wikidata-own.yaml"]).keys() == {"a"}
