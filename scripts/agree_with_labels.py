@@ -19,6 +19,7 @@ from zsre.relations.readers import read_labelled
 
 #: What each pair of spans (head start and end, tail start and end) of a sentence states.
 Facts = Mapping[tuple[int, int, int, int], frozenset[str]]
+#: Where bands of scores begin, and the end of the last one, which a score may reach.
 BANDS = (0.0, 0.3, 0.4, 0.5, 0.6, 1.0)
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     for row in compared:
         relations = stated(row, facts[row["sentence"]])
         right = row["relation_id"] in relations
-        for band in (max(low for low in BANDS if low <= row["score"]), -1.0):
+        for band in (max(low for low in BANDS[:-1] if low <= row["score"]), -1.0):
             agree[band].append(right)
             scores[band].append(row["score"])
         if not right:

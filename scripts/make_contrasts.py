@@ -111,7 +111,10 @@ def clause_forms(parse: Doc, spans: Sequence[tuple[int, int]], random: random.Ra
     root = roots[0]
     finite = root.tag_ in {"VBD", "VBZ", "VBP"} or any(child.dep_ in AUXILIARIES for child in root.children)
     subject = next((child for child in root.lefts if child.dep_ in SUBJECTS), None)
-    ends = [parse.char_span(*span, alignment_mode="expand") for span in spans]
+    found = [parse.char_span(*span, alignment_mode="expand") for span in spans]
+    ends = [end for end in found if end is not None]
+    if len(ends) < len(found):
+        return None
     branches = [branch(end, root) for end in ends]
     if not finite or subject is None or None in branches or len(set(branches)) < len(branches):
         return None
