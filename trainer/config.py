@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from zsre.relations.errors import ConfigError, RelationsFileError
-from zsre.relations.problems import SHOWN_PROBLEMS
+from zsre.relations.problems import SHOWN_PROBLEMS, cut
 from zsre.relations.yaml_guard import YamlGuard
 from zsre.trainer.config_layers import ConfigLayers
 from zsre.trainer.fields import (
@@ -28,7 +28,6 @@ from zsre.trainer.fields import (
     Problem,
     Seed,
     Share,
-    cut,
     expectation,
     found,
 )

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from zsre.relations.errors import ConfigError
-from zsre.relations.problems import shorten
-from zsre.trainer.fields import cut
+from zsre.relations.problems import cut, shorten
 
 #: The names that lead to a value: those of its groups, then its own; an index where it stands in a list.
 Location = tuple[Any, ...]

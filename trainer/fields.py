@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from zsre.relations.problems import SHOWN_CHARACTERS, shorten
+from zsre.relations.problems import shorten
 from zsre.relations.readers import FORMATS
 
 #: For ``__pydantic_config__``: a field that a dataclass does not have is an error, not ignored, and so is a number that
@@ -74,8 +74,3 @@ def expectation(problem: Problem) -> str:
 def found(value: object) -> str:
     """Return a value as a message shows it: cut where it is long, and what YAML calls null by its looks."""
     return "nothing" if value is None else shorten(value)
-
-
-def cut(text: str) -> str:
-    """Return text without quotes, cut where it is long."""
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
