@@ -66,6 +66,8 @@ class Figure:
     clock: str | None = "seconds"
     #: The two clocks need not be the same: a part of the work may be compared with a whole.
     baseline_clock: str | None = "seconds"
+    #: The best of several parties is then the one with the least.
+    less_is_better: bool = False
 
 
 @dataclass(frozen=True)

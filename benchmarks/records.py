@@ -26,8 +26,7 @@ def make_line(row: Row, rounds: Sequence[Mapping[str, Counts]], facts: Mapping[s
     """Return the line of a measured row: the figures of every party and round, and the ratios of the best two."""
     figures = {party.title: [value(row.figure, own[party.title]) for own in rounds] for party in row.subjects}
     baseline = {party.title: [value(row.figure, own[party.title], True) for own in rounds] for party in row.baselines}
-    less_is_better = row.figure.clock is None or row.figure.name == "seconds"
-    subject = best(figures, less_is_better)
+    subject = best(figures, row.figure.less_is_better)
     line: dict[str, Any] = {
         "row": row.name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -46,7 +45,7 @@ def make_line(row: Row, rounds: Sequence[Mapping[str, Counts]], facts: Mapping[s
     }
     ratios = Paired(tuple(figures[subject]))
     if baseline:
-        line["baseline"] = best(baseline, less_is_better)
+        line["baseline"] = best(baseline, row.figure.less_is_better)
         ratios = paired(figures[subject], baseline[line["baseline"]], row.inverse)
     line |= {"ratios": [rounded(own) for own in ratios.values], "median": rounded(ratios.median)}
     if row.predicted:

@@ -176,7 +176,7 @@ ROWS: Final = (
         inside="other relations over kept vectors against the same relations from the text, whole commands, loading "
         "included: `zsre-extract text.jsonl --relations examples/relations.yaml` over `zsre-extract KEPT` with the "
         "same, KEPT being what `--save-pairs` kept of the text with ten relations without types",
-        figure=Figure("seconds", "s", clock=None, baseline_clock=None),
+        figure=Figure("seconds", "s", clock=None, baseline_clock=None, less_is_better=True),
         subjects=(extraction("from kept vectors", "{kept}", "--relations", "examples/relations.yaml"),),
         baselines=(
             extraction(
@@ -195,7 +195,7 @@ ROWS: Final = (
         against="1,000 documents",
         inside="the most memory that the process and its children hold, whole commands, 100,000 documents of one "
         "sentence over the first 1,000 of them, the whole catalogue",
-        figure=Figure("peak_mb", "MB", clock=None, baseline_clock=None),
+        figure=Figure("peak_mb", "MB", clock=None, baseline_clock=None, less_is_better=True),
         subjects=(
             extraction("100,000 documents", f"{{data}}/{SENTENCES}", "--relations", "wikidata", limit=100_000),
         ),
@@ -207,7 +207,7 @@ ROWS: Final = (
         name="start",
         against="–",
         inside="seconds from the start of `zsre-extract` on the example corpus to its first part, loading included",
-        figure=Figure("seconds", "s", clock=None),
+        figure=Figure("seconds", "s", clock=None, less_is_better=True),
         subjects=(extraction("zsre", *EXAMPLE, until_part=True),),
         targets={FP32: Target(most=5)},
     ),

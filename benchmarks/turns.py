@@ -34,11 +34,6 @@ class Paired:
         """Return the median."""
         return median(self.values)
 
-    @property
-    def range(self) -> tuple[float, float]:
-        """Return the least and the most."""
-        return min(self.values), max(self.values)
-
 
 def take_turns(runners: Sequence[Runner], rounds: int) -> Iterator[dict[str, Counts]]:
     """Yield what each party made, round by round; each other round goes the other way about."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def test_the_best_of_either_side_are_compared() -> None:
     assert (found["subject"], found["baseline"]) == ("zsre, one process", "spaCy, one process")
     assert found["ratios"] == [pytest.approx(4 / 9, rel=1e-4), pytest.approx(4 / 9, rel=1e-4), 0.525]
     assert found["parties"]["zsre, one process"]["median"] == 40
+
+
+def test_the_best_is_the_one_with_the_least_only_where_less_is_better() -> None:
+    """Neither of these is a count by a clock."""
+    for name, least in (("start", True), ("memory", True), ("kept", True), ("gpu-use", False)):
+        own = row(name)
+        (party,) = own.subjects
+        two = replace(own, subjects=(party, replace(party, title="another")), baselines=())
+        rounds = [{party.title: {own.figure.name: 1.0}, "another": {own.figure.name: 2.0}}]
+        found = make_line(two, rounds, {party.title: {}, "another": {}}, **MORE)
+        assert found["subject"] == (party.title if least else "another"), name
 
 
 def test_fewer_seconds_are_better() -> None:
