@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from zsre.relations.relation import SPACY_TYPES, Argument, Relation
 
@@ -26,15 +24,6 @@ def relation_texts(relation: Relation) -> RelationTexts:
         head=_argument_text(relation.head),
         tail=_argument_text(relation.tail),
     )
-
-
-def relation_fingerprint(relation: Relation) -> str:
-    """Return a SHA-256 in hex that changes when, and only when, a text of the relation does.
-
-    It is the same in every process and version, so encoded relations can be kept under it.
-    """
-    # JSON keeps the border between the texts, which joining them would lose.
-    return hashlib.sha256(json.dumps(astuple(relation_texts(relation))).encode("ascii")).hexdigest()
 
 
 def _argument_text(argument: Argument) -> str:

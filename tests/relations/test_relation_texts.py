@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from zsre.relations.relation import SPACY_TYPES, Argument, Relation
-from zsre.relations.relation_texts import RelationTexts, relation_fingerprint, relation_texts
+from zsre.relations.relation_texts import RelationTexts, relation_texts
 
 RELATION = Relation(
     "P112", "founded by", "who started it", Argument(("ORG",), ("company", "school", "club")), Argument(("PERSON",))
@@ -39,26 +39,3 @@ def test_words_for_an_end(argument: Argument, words: str) -> None:
 def test_every_type_of_spacy_has_words(entity_type: str) -> None:
     text = relation_texts(replace(RELATION, tail=Argument((entity_type,)))).tail
     assert text == f"the entity types including {SPACY_TYPES[entity_type]}"
-
-
-def test_fingerprint_is_the_same_everywhere() -> None:
-    # Kept vectors are found under it, so a new value here makes every cache go stale.
-    assert relation_fingerprint(RELATION) == "086f52119edd7ed34e0dd12202912021a5cecef81451f276750dc37d1c24d1fd"
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(RELATION, name="founder"),
-        replace(RELATION, description="who began it"),
-        replace(RELATION, head=Argument(terms=("company",))),
-        replace(RELATION, tail=RELATION.head, head=RELATION.tail),
-    ],
-)
-def test_fingerprint_changes_with_a_text(other: Relation) -> None:
-    assert relation_fingerprint(other) != relation_fingerprint(RELATION)
-
-
-def test_fingerprint_ignores_what_is_not_encoded() -> None:
-    other = replace(RELATION, id="x", threshold=0.9, head=replace(RELATION.head, types=("GPE",)), inverse="y")
-    assert relation_fingerprint(other) == relation_fingerprint(RELATION)
