@@ -22,7 +22,7 @@ _WIDE: Final = ("fp32", "fp16", "int8")
 
 
 def convert_model(source: Path, output: Path, precision: Precision) -> Exported:
-    """Write the model of ``source`` at another precision to ``output`` and its ``.relations.onnx``; check both.
+    """Write the model of ``source`` at another precision to ``output`` and its ``.relations.onnx``; check both first.
 
     It keeps the calibration, and gets a fingerprint of its own. Raises ModelError for a file that isn't one of ours or
     computes in less than 32 bits, or if the two differ by more than the precision explains; OutputError if the files
@@ -36,14 +36,13 @@ def convert_model(source: Path, output: Path, precision: Precision) -> Exported:
     inputs = probe_inputs(prepare_tokenizer(sentences.tokenizer), contract.tokens)
     expected = engine_outputs(engine, inputs)
     make_folder(output)
-    sizes = write_model(
+    return write_model(
         output,
         contract,
         replace(sentences, graph=sentences_at(widen_weights(sentences.graph), precision)),
         replace(relations, graph=relations_at(widen_weights(relations.graph), precision)),
+        lambda draft: check_parity(draft, precision, inputs, expected, str(source)),
     )
-    parity = check_parity(output, precision, inputs, expected, str(source))
-    return Exported(output, relations_path(output), sizes, parity)
 
 
 def converted_contract(contract: Contract, precision: Precision, source: Path) -> Contract:

@@ -19,13 +19,12 @@ from zsre.exporter.parity import Outputs, check_parity, probe_inputs, probe_rela
 from zsre.exporter.precision import Precision, relations_at, sentences_at
 from zsre.relations.contract import UNCALIBRATED, Calibration, Contract
 from zsre.relations.tokens import EncoderInputs
-from zsre.runner.engine import relations_path
 from zsre.trainer.relation_table import RelationEncoder
 from zsre.trainer.setup import TrainedRun, load_run
 
 
 def export_run(run_directory: Path, output: Path, precision: Precision) -> Exported:
-    """Export a run's best epoch to ``output``, a name in ``.onnx``, and its ``.relations.onnx``; check both.
+    """Export a run's best epoch to ``output``, a name in ``.onnx``, and its ``.relations.onnx``; check both first.
 
     The calibration is the run's, fitted by folds, if it has one. Raises OutputError if the files
     cannot be written and ModelError if the export differs from the torch model by more than its precision explains.
@@ -37,10 +36,15 @@ def export_run(run_directory: Path, output: Path, precision: Precision) -> Expor
     make_folder(output)
     sentences = sentences_at(export_sentences(run.model), precision)
     relations = relations_at(export_relations(encoder.transformer, run.adapter), precision)
-    sizes = write_model(output, contract, ModelHalf(sentences, run.tokenizer), ModelHalf(relations, relation_tokenizer))
     inputs = probe_inputs(run.tokenizer, run.tokens)
-    parity = check_parity(output, precision, inputs, torch_outputs(run, encoder, inputs), "the torch model")
-    return Exported(output, relations_path(output), sizes, parity)
+    expected = torch_outputs(run, encoder, inputs)
+    return write_model(
+        output,
+        contract,
+        ModelHalf(sentences, run.tokenizer),
+        ModelHalf(relations, relation_tokenizer),
+        lambda draft: check_parity(draft, precision, inputs, expected, "the torch model"),
+    )
 
 
 def torch_outputs(run: TrainedRun, encoder: RelationEncoder, inputs: EncoderInputs) -> Outputs:

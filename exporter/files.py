@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from zsre.relations.contract import (
     Contract,
 )
 from zsre.relations.errors import OutputError
-from zsre.relations.private_files import replacing
+from zsre.relations.private_files import publish, replacing
 from zsre.runner.engine import relations_path
 
 
@@ -45,18 +46,63 @@ class ModelHalf:
 
 def make_folder(output: Path) -> None:
     """Make the folder that a model is to lie in, before the seconds that its graphs take; raise OutputError."""
-    with _reporting(output):
+    try:
         output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
 
 
-def write_model(output: Path, contract: Contract, sentences: ModelHalf, relations: ModelHalf) -> tuple[int, int]:
-    """Write both files, ``output`` and its ``.relations.onnx``; return their sizes. Raises OutputError."""
-    halves = ((output, SENTENCES_ROLE, sentences), (relations_path(output), RELATIONS_ROLE, relations))
+def write_model(
+    output: Path, contract: Contract, sentences: ModelHalf, relations: ModelHalf, check: Callable[[Path], Parity]
+) -> Exported:
+    """Write both files, ``output`` and its ``.relations.onnx``, once they have passed a check; return what came of it.
+
+    ``check`` is given the model in a folder beside its place. If it raises, or anything else goes wrong, what was in
+    their places is there as before. Raises OutputError if the files cannot be written.
+    """
+    with _draft_beside(output) as draft:
+        with _reporting(output):
+            for path, role, half in (
+                (draft, SENTENCES_ROLE, sentences),
+                (relations_path(draft), RELATIONS_ROLE, relations),
+            ):
+                add_metadata(half.graph, contract, role, half.tokenizer)
+                save_model(half.graph, path)
+        parity = check(draft)
+        sizes = draft.stat().st_size, relations_path(draft).stat().st_size
+        with _reporting(output):
+            _put_in_place(draft, output)
+    return Exported(output, relations_path(output), sizes, parity)
+
+
+@contextmanager
+def _draft_beside(output: Path) -> Iterator[Path]:
+    """Give a name for a model in a folder that its owner alone reads, and that is gone afterwards."""
     with _reporting(output):
-        for path, role, half in halves:
-            add_metadata(half.graph, contract, role, half.tokenizer)
-            save_model(half.graph, path)
-    return output.stat().st_size, relations_path(output).stat().st_size
+        folder = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent)
+    with folder as name:
+        yield Path(name) / output.name
+
+
+def _put_in_place(draft: Path, output: Path) -> None:
+    """Put both files in their places, or neither.
+
+    The model itself comes last: until it is there, the old one, if there is one, lies beside relations with another
+    fingerprint or beside none, and the runner refuses either.
+    """
+    beside, before = relations_path(output), draft.with_name("before")
+    try:
+        # A folder of that name isn't ours to move; nothing can be put in its place.
+        if beside.is_file():
+            beside.replace(before)
+        publish(relations_path(draft), beside)
+        publish(draft, output)
+    finally:
+        if draft.exists():  # so it isn't in its place
+            if before.exists():
+                before.replace(beside)
+            elif not relations_path(draft).exists():
+                beside.unlink()
 
 
 def add_metadata(model: onnx.ModelProto, contract: Contract, role: str, tokenizer: Tokenizer) -> None:
@@ -81,4 +127,5 @@ def _reporting(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+        # The file that it says is one on its way there.
+        raise OutputError(f"{output}: cannot be written: {error.strerror}") from error

@@ -107,8 +107,8 @@ def check_parity(model: Path, precision: Precision, inputs: EncoderInputs, expec
     limit = LIMITS[precision]
     if not parity.largest <= limit:
         raise ModelError(
-            f"{model}: differs from {of} by {parity.largest:.1e}, and {precision} explains no more than "
-            f"{limit:.0e}, so do not use it"
+            f"{model.name}: differs from {of} by {parity.largest:.1e}, and {precision} explains no more than "
+            f"{limit:.0e}, so it is refused"
         )
     return parity
 

@@ -15,13 +15,14 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun
-from zsre.exporter import convert, precision
+from zsre.exporter import convert, files, precision
 from zsre.exporter.convert import convert_model
 from zsre.exporter.export import export_run
 from zsre.exporter.parity import LIMITS
 from zsre.exporter.precision import Precision, Storage, store_weights, widen_weights
 from zsre.relations.contract import Calibration
-from zsre.relations.errors import ModelError, UsageError
+from zsre.relations.errors import ModelError, OutputError, UsageError
+from zsre.relations.private_files import publish
 from zsre.runner.engine import load_engine, relations_path
 
 
@@ -116,6 +117,11 @@ def test_a_source_that_cannot_be_used_is_told(damage: str, shared: ExportedRun, 
 def test_a_conversion_that_computes_something_else_is_refused(
     shared: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What was there before stays, and nothing else."""
+    old = {tmp_path / "out.onnx": b"old", tmp_path / "out.relations.onnx": b"old relations"}
+    for path, content in old.items():
+        path.write_bytes(content)
+
     def spoiled(model: onnx.ModelProto) -> onnx.ModelProto:
         for tensor in model.graph.initializer:
             if tensor.name == "model.context.bias":
@@ -125,6 +131,44 @@ def test_a_conversion_that_computes_something_else_is_refused(
     monkeypatch.setattr(convert, "widen_weights", spoiled)
     with pytest.raises(ModelError, match=r"differs from .*model\.onnx by .*int8 explains no more than"):
         convert_model(shared.exported.model, tmp_path / "out.onnx", "int8")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == old
+    for path in old:
+        path.unlink()
+    with pytest.raises(ModelError):
+        convert_model(shared.exported.model, tmp_path / "out.onnx", "int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["old files", "no files"])
+@pytest.mark.parametrize("part", ["check", "out.relations.onnx", "out.onnx"])
+def test_an_interrupted_conversion_leaves_what_was_there(
+    part: str, there: bool, shared: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {tmp_path / "out.onnx": b"old", tmp_path / "out.relations.onnx": b"old relations"} if there else {}
+    for path, content in old.items():
+        path.write_bytes(content)
+
+    def interrupted(*given: object) -> None:
+        if part == "check" or given[1] == tmp_path / part:
+            raise KeyboardInterrupt
+        publish(*given)  # type: ignore[arg-type]
+
+    if part == "check":
+        monkeypatch.setattr(convert, "check_parity", interrupted)
+    else:
+        monkeypatch.setattr(files, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert_model(shared.exported.model, tmp_path / "out.onnx", "int8")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == old
+
+
+@pytest.mark.parametrize("name", ["out.onnx", "out.relations.onnx"])
+def test_a_place_that_is_taken_by_a_folder(name: str, shared: ExportedRun, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "precious").touch()
+    with pytest.raises(OutputError, match=r"out\.onnx: cannot be written: Is a directory"):
+        convert_model(shared.exported.model, tmp_path / "out.onnx", "int8")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / name, tmp_path / name / "precious"]
 
 
 def test_the_calibration_stays(shared: ExportedRun, tmp_path: Path) -> None:

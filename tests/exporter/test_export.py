@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tests.exporter.exported_run import SENTENCES, ExportedRun
+from zsre.exporter import parity
 from zsre.exporter.export import export_run, level_calibration, make_contract
 from zsre.exporter.files import add_metadata
 from zsre.relations.contract import RELATIONS_ROLE, SENTENCES_ROLE, UNCALIBRATED, Calibration, Contract, read_contract
@@ -131,6 +132,18 @@ def test_files_of_two_exports_do_not_go_together(shared: ExportedRun, tmp_path: 
     onnx.save(other, tmp_path / "model.relations.onnx")
     with pytest.raises(ModelError, match="belongs to another model"):
         load_engine(tmp_path / "model.onnx", "cpu")
+
+
+def test_an_export_that_fails_its_check_leaves_the_model_that_was_there(
+    shared: ExportedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {tmp_path / "model.onnx": b"old", tmp_path / "model.relations.onnx": b"old relations"}
+    for path, content in old.items():
+        path.write_bytes(content)
+    monkeypatch.setitem(parity.LIMITS, "fp32", -1.0)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"^model\.onnx: differs from the torch model .* so it is refused$"):
+        export_run(shared.run.directory, tmp_path / "model.onnx", "fp32")
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == old
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
