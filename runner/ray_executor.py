@@ -58,13 +58,16 @@ class _Elsewhere:
 class ShardWorker:
     """Does shards in a process of its own."""
 
-    def __init__(self, spec: JobSpec, output: str, directory: str) -> None:
-        """Get ready; what goes wrong is told by `facts`, as a process that can't be made would only be tried again."""
+    def __init__(self, spec: JobSpec, output: str, directory: str, relative: bool = True) -> None:
+        """Get ready; what goes wrong is told by `facts`, as a process that can't be made would only be tried again.
+
+        Without ``relative``, no name that is opened here is one from ``directory`` on, which then may be missing.
+        """
         self._stack = ExitStack()
         self._failed: ZsreError | None = None
         self._sees_the_run = False
         try:
-            _enter(directory)
+            _enter(directory, relative)
             self._job = self._stack.enter_context(open_job(spec))
             self._reader = ShardReader(spec.records.fields)
             self._output = OutputDirectory(open_folder(output))
@@ -199,12 +202,17 @@ class RayExecutor:
 
 @contextmanager
 def open_workers(
-    spec: JobSpec, output: str, address: str | None, workers: int | None, chatty: bool = True
+    spec: JobSpec,
+    output: str,
+    address: str | None,
+    workers: int | None,
+    chatty: bool = True,
+    relative: bool = True,
 ) -> Iterator[RayExecutor]:
     """Start so many workers on the cluster at an address (``None``: on this machine), and end them in the end.
 
     Those that have no room yet, or are slow to load, join later. If it is ``chatty``, what a worker prints comes out
-    here, as it is.
+    here, as it is. Without ``relative``, no name that workers open is one from the current directory on.
     Raises MissingExtraError without Ray, UsageError without a cluster, and whatever a worker finds wrong.
     """
     # Nothing is reported to anybody; this is read when Ray is imported.
@@ -226,7 +234,7 @@ def open_workers(
             spec = replace(spec, threads=max(1, int(needs["num_cpus"])))
         kind = ray.remote(ShardWorker)
         options = kind.options(max_restarts=-1, max_task_retries=_RETRIES, **needs)
-        started += [options.remote(spec, output, str(Path.cwd())) for _ in range(count)]
+        started += [options.remote(spec, output, str(Path.cwd()), relative) for _ in range(count)]
         asked = {worker.facts.remote(): worker for worker in started}
         ready = _ready(ray, list(asked))
         facts = _told(ray, ready[0])
@@ -268,11 +276,13 @@ def _check_same(facts: Mapping[str, object], others: Mapping[str, object]) -> No
         raise WorkerError(_different(json.dumps(facts, sort_keys=True), json.dumps(others, sort_keys=True)))
 
 
-def _enter(directory: str) -> None:
-    """Work where the command was given, so that names mean the same files."""
+def _enter(directory: str, relative: bool) -> None:
+    """Work where the command was given, so that names mean the same files; stay elsewhere if none is ``relative``."""
     try:
         os.chdir(directory)
     except OSError as error:
+        if not relative:
+            return
         raise WorkerError(
             f"{socket.gethostname()}: {directory}: {error.strerror}; all machines must see the same files, "
             "so give a directory that they share, or places in a store"

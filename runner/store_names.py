@@ -31,6 +31,11 @@ def is_uri(name: str) -> bool:
     return _URI.match(name) is not None
 
 
+def is_relative(name: str) -> bool:
+    """Tell whether what a name stands for depends on the current directory."""
+    return not is_uri(name) and not os.path.isabs(name)
+
+
 def without_scheme(name: str) -> str:
     """Return the path that a name such as ``file:///data`` stands for, and any other name as it is.
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 
 from rich.console import Console
 
@@ -22,6 +23,7 @@ from zsre.runner.plan import Plan, make_plan, may_replace_vectors
 from zsre.runner.progress import RunProgress
 from zsre.runner.recording import recorded
 from zsre.runner.run_state import earlier_run
+from zsre.runner.store_names import is_relative
 
 
 def run_text(args: argparse.Namespace) -> None:
@@ -44,11 +46,22 @@ def _executor(args: argparse.Namespace, plan: Plan, spec: JobSpec) -> Iterator[E
         from zsre.runner.ray_executor import open_workers
 
         chatty = args.log_format == "plain" and not args.quiet
-        with open_workers(spec, plan.output.folder.name, args.ray_address, args.ray_workers, chatty) as workers:
+        output, relative = plan.output.folder.name, any(is_relative(name) for name in _opened_by_workers(plan, spec))
+        with open_workers(spec, output, args.ray_address, args.ray_workers, chatty, relative) as workers:
             yield workers
     else:
         with open_job(spec) as job:
             yield LocalExecutor(job)
+
+
+def _opened_by_workers(plan: Plan, spec: JobSpec) -> Iterator[str]:
+    """Yield the names of all that workers open for themselves."""
+    yield from (segment.name for segment in plan.segments)
+    yield plan.output.folder.name
+    yield from (str(path) for path in (plan.kept, spec.model) if path is not None)
+    # The name of a package is no path, unless a folder goes by it.
+    if spec.spacy_model and Path(spec.spacy_model).exists():
+        yield spec.spacy_model
 
 
 def _extract(args: argparse.Namespace, plan: Plan, spec: JobSpec, shards: Iterator[Shard] | None) -> None:

@@ -123,6 +123,39 @@ def test_what_a_worker_finds_wrong_is_told(model: str | None, directory: str, ki
         assert isinstance(answer.error, kind) and told in str(answer.error)
 
 
+def test_a_directory_that_no_name_depends_on_may_be_missing(tiny_model: Path, place: Path) -> None:
+    worker = ShardWorker(_spec(tiny_model), str(place / "out"), "/nowhere", relative=False)
+    assert isinstance(worker.facts(), Mapping)
+    assert Path.cwd() == place
+
+
+@pytest.mark.parametrize(
+    ("corpus", "given", "relative"),
+    [
+        ("PLACE/corpus.jsonl", [], False),
+        ("corpus.jsonl", [], True),
+        ("PLACE/corpus.jsonl", ["-o", "out"], True),
+        ("PLACE/corpus.jsonl", ["--save-pairs", "vectors"], True),
+        ("PLACE/corpus.jsonl", ["--spacy-model", "pipeline"], True),
+        ("PLACE/corpus.jsonl", ["--spacy-model", "en_core_web_sm"], False),
+        ("PLACE/corpus.jsonl", ["--model", "model.onnx"], True),
+    ],
+)
+def test_workers_are_told_whether_names_depend_on_the_directory(
+    corpus: str, given: list[str], relative: bool, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_none(
+        spec: JobSpec, output: str, address: str | None, workers: int | None, chatty: bool, told: bool
+    ) -> Iterator[RayExecutor]:
+        assert told is relative
+        raise WorkerError("seen")
+
+    monkeypatch.setattr(ray_executor, "open_workers", open_none)
+    (place / "pipeline").mkdir()
+    flags = ["--relations", "relations.yaml", "-o", str(place / "out"), "--engine", "ray", *given]
+    assert cli.main([corpus.replace("PLACE", str(place)), *flags]) == WorkerError.exit_code
+
+
 class LostError(Exception):
     """Stands for Ray's RayActorError."""
 
