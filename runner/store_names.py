@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -33,7 +34,7 @@ def is_uri(name: str) -> bool:
 
 def is_relative(name: str) -> bool:
     """Tell whether what a name stands for depends on the current directory."""
-    return not is_uri(name) and not os.path.isabs(name)
+    return not is_uri(name) and not Path(name).is_absolute()
 
 
 def without_scheme(name: str) -> str:
