@@ -13,6 +13,7 @@ from tests.runner.pages import first_cells, read_page, section
 from zsre.relations import errors
 from zsre.runner import cli, entry
 from zsre.runner.corpus import SHARD_BYTES, CutSettings, cut
+from zsre.runner.counts import Counts
 from zsre.runner.entities import PIECE_CHARS
 from zsre.runner.extract import extract
 from zsre.runner.inputs import find_segments
@@ -52,16 +53,23 @@ def test_every_exit_code_is_described() -> None:
     assert described == raised | {0, 1, entry.INTERRUPTED}
 
 
-def test_the_output_is_read_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_count_is_described() -> None:
+    assert set(Counts().to_dict()) <= first_cells(section(PAGE, "Counts"))
+
+
+def test_the_output_is_read_as_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("corpus.jsonl").write_bytes(jsonl([{"text": "Ann married Bob."}]))
     run = new_run(Path("corpus.triples"))
     extract(cut(find_segments(["corpus.jsonl"]), CutSettings()), make_job(), run, lambda size, documents: None)
     run.output.write_rejects(run.done)
     run.output.write_run({"zsre": "1", "status": "finished"})
-    (snippet,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
+    at_once, in_batches = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
-    exec(snippet, names)
+    exec(at_once + in_batches, names)
     triples, facts = names["triples"], names["facts"]
     assert isinstance(triples, pa.Table) and triples.num_rows == 1
     assert isinstance(facts, dict) and facts["schema"] == 1
+    assert capsys.readouterr().out == "1\n"
