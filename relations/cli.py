@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from typing import Final
 
 from zsre.relations.catalogue import CATALOGUE, catalogue_text, load_catalogue
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=f"for all of them, or some as they are, zsre-extract needs no file: --relations {CATALOGUE}:P112,P26",
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="an id, or part of a name, a description or a term")
+    parser.add_argument("--version", action="version", version=f"zsre {version('zsre')}")
     words = parser.parse_args(argv).words
     try:
         write_out("\n".join(["relations:", *entries(found(words))]))

@@ -82,7 +82,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="DIR", help="where triples go (default: NAME.triples)")
     add("--overwrite", action="store_true", help="replace the files of an earlier run in that directory")
     add("--append", action="store_true", help="add to the earlier run there what the input has gained since")
-    add_flags(parser, "--model", "--device", "--threads", "--spacy-model")
+    add_flags(parser, "--model", "--device")
+    add("--threads", type=int, metavar="N", help="for the model on a CPU, or for kept vectors (default: all cores)")
+    add_flags(parser, "--spacy-model")
     add("--processes", type=int, default=1, metavar="N", help="processes for spaCy (default: 1)")
     add("--text-field", default=fields.text_field, metavar="NAME", help="field with the text (default: text)")
     add("--id-field", metavar="NAME", help="field with the id (default: id, or else the line number)")
@@ -94,10 +96,28 @@ def build_parser() -> argparse.ArgumentParser:
     add("--save-pairs", type=Path, metavar="DIR", help="keep the vectors there, to extract from with other relations")
     add("--save-precision", choices=("float16", "int8"), default="float16", help="how they are kept (default: float16)")
     add("--save-fitting", action="store_true", help="keep only pairs whose types today's relations allow")
-    add("--max-line-bytes", type=int, default=MAX_LINE_BYTES, metavar="N", help="longer lines are rejected")
-    add("--max-text-chars", type=int, default=fields.max_text_chars, metavar="N", help="longer texts are rejected")
+    add(
+        "--max-line-bytes",
+        type=int,
+        default=MAX_LINE_BYTES,
+        metavar="N",
+        help="longer lines are rejected (default: %(default)s)",
+    )
+    add(
+        "--max-text-chars",
+        type=int,
+        default=fields.max_text_chars,
+        metavar="N",
+        help="longer texts are rejected (default: %(default)s)",
+    )
     add("--on-error", choices=("skip", "fail"), default="skip", help="what a bad line does (default: skip)")
-    add("--max-reject-rate", type=float, default=1.0, metavar="R", help="fail in the end if more is rejected, 0 to 1")
+    add(
+        "--max-reject-rate",
+        type=float,
+        default=1.0,
+        metavar="R",
+        help="fail in the end if more is rejected (default: 1)",
+    )
     add("--shard-lines", type=int, default=5000, metavar="N", help="lines for one part file (default: 5000)")
     add("--limit", type=int, metavar="N", help="stop after N records")
     add("--show", type=int, metavar="N", help="show the first N triples (default: 10 on a terminal, else none)")

@@ -17,7 +17,7 @@ MAX_RELATIONS: Final = 3
 #: Mentions in a sentence beyond which pairs that lie far apart are left out, likewise.
 MAX_MENTIONS: Final = 40
 _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "--relations": {"metavar": "FILE", "help": "relations file, or wikidata, or wikidata:P112,P26"},
+    "--relations": {"metavar": "FILE", "help": "needed: relations file, or wikidata, or wikidata:P112,P26"},
     "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},
     "--device": {
         "choices": ("auto", "cpu", "cuda"),
@@ -27,7 +27,7 @@ _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--threads": {
         "type": int,
         "metavar": "N",
-        "help": "threads for the model on a CPU, or for kept vectors (default: all cores)",
+        "help": "threads for the model on a CPU (default: all cores)",
     },
     "--spacy-model": {
         "metavar": "NAME",

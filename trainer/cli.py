@@ -40,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="override a field, as in optim.epochs=2"
     )
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto",
+        help="what to train on (default: auto, CUDA where there is any)",
+    )  # fmt: skip
     command.add_argument("--threads", type=int, help="CPU threads of each process (default: all cores, shared out)")
     command.add_argument(
         "--processes", type=int, default=1, metavar="N",

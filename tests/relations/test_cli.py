@@ -35,6 +35,13 @@ def test_words_choose_by_id_name_description_and_terms(
         assert all(word.casefold() in told.casefold() for word in words)
 
 
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("zsre 0.")
+
+
 def test_an_inverse_stays_where_both_are_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pair = next(relation for relation in load_catalogue() if relation.inverse)
     alone = _printed(pair.id, capsys=capsys, tmp_path=tmp_path)

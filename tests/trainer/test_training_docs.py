@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +21,7 @@ from zsre.relations.catalogue import is_catalogue
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.relations.readers import FORMATS, find_format
 from zsre.trainer import cli as train_cli
-from zsre.trainer.config import TrainConfig, find_data, parse_config, read_configs
+from zsre.trainer.config import TrainConfig, _fields, find_data, parse_config, read_configs
 
 PAGE = read_page("training.md")
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -27,6 +29,31 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 def test_every_field_is_described() -> None:
     assert first_cells(section(PAGE, "Configuration")) == {item.name for item in dataclasses.fields(TrainConfig)}
+
+
+def test_every_field_of_a_group_is_described_with_its_default() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \|", section(PAGE, "Fields"), re.MULTILINE)
+    assert {name for name, _ in rows} == {
+        name for name in _fields(TrainConfig) if "." in name and not name.startswith("calibration.data.")
+    }
+    given: dict[str, object] = {"data": [{"path": "labelled.jsonl"}], "texts": {"adapter": {}}}
+    config = parse_config(given, "page").to_dict()
+    config["data"] = config["data"][0]
+    for name, told in rows:
+        if name in ("data.path", "texts.adapter"):
+            continue
+        value: Any = config
+        for part in name.split("."):
+            value = value[part]
+        text = value if isinstance(value, str) else json.dumps(value)
+        assert told == ("none" if value in (None, ()) else f"`{text}`"), name
+
+
+@pytest.mark.parametrize("cli", [train_cli, export_cli])
+def test_every_flag_is_described(cli: ModuleType) -> None:
+    table = PAGE.split(f"| `{cli.PROGRAM}` | default | meaning |\n", 1)[1].split("\n\n", 1)[0]
+    named = {name for action in cli.parser()._actions for name in action.option_strings or [action.dest]}
+    assert first_cells(table) == named - {"-h", "--help"}
 
 
 def test_the_shortest_configuration_is_one() -> None:
@@ -69,7 +96,8 @@ def test_every_experiment_and_flag_of_the_protocol_is_described() -> None:
 
 
 def test_every_precision_is_described_with_its_limit() -> None:
-    rows = re.findall(r"^\| `([^`]+)`.*?\| (\S+) \| [^|]+ \|$", section(PAGE, "Export"), re.MULTILINE)
+    table = section(PAGE, "Export").split("| `--precision` |", 1)[1]
+    rows = re.findall(r"^\| `([^`]+)`.*?\| (\S+) \| [^|]+ \|$", table, re.MULTILINE)
     assert {name: float(limit) for name, limit in rows} == LIMITS
 
 
