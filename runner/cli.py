@@ -76,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Write the triples that a corpus states, for relations that are described in a YAML file.",
     )
     fields = RecordSettings()
+    longest, chars = MAX_LINE_BYTES, fields.max_text_chars
     add = parser.add_argument
     add("corpus", nargs="+", help="JSONL (plain, gzip or zstd) or Parquet files, folders, patterns; -; kept vectors")
     add_flags(parser, "--relations")
@@ -96,28 +97,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--save-pairs", type=Path, metavar="DIR", help="keep the vectors there, to extract from with other relations")
     add("--save-precision", choices=("float16", "int8"), default="float16", help="how they are kept (default: float16)")
     add("--save-fitting", action="store_true", help="keep only pairs whose types today's relations allow")
-    add(
-        "--max-line-bytes",
-        type=int,
-        default=MAX_LINE_BYTES,
-        metavar="N",
-        help="longer lines are rejected (default: %(default)s)",
-    )
-    add(
-        "--max-text-chars",
-        type=int,
-        default=fields.max_text_chars,
-        metavar="N",
-        help="longer texts are rejected (default: %(default)s)",
-    )
+    add("--max-line-bytes", type=int, default=longest, metavar="N", help="reject longer lines (default: %(default)s)")
+    add("--max-text-chars", type=int, default=chars, metavar="N", help="reject longer texts (default: %(default)s)")
     add("--on-error", choices=("skip", "fail"), default="skip", help="what a bad line does (default: skip)")
-    add(
-        "--max-reject-rate",
-        type=float,
-        default=1.0,
-        metavar="R",
-        help="fail in the end if more is rejected (default: 1)",
-    )
+    add("--max-reject-rate", type=float, default=1.0, metavar="R", help="fail if more is rejected, 0 to 1 (default: 1)")
     add("--shard-lines", type=int, default=5000, metavar="N", help="lines for one part file (default: 5000)")
     add("--limit", type=int, metavar="N", help="stop after N records")
     add("--show", type=int, metavar="N", help="show the first N triples (default: 10 on a terminal, else none)")
