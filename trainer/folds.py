@@ -222,6 +222,6 @@ def fit_calibration(similarities: NDArray[np.float32], correct: NDArray[np.bool_
     if correct.all() or not correct.any():
         raise ConfigError("the calibration data states none, or all, of the held-out relations: nothing to fit")
     slope, intercept = fit_logistic(similarities, correct)
-    if slope <= 0:
+    if not slope > 0:  # nor is NaN
         raise ConfigError(f"similarity does not tell right triples from wrong ones (slope {slope:.2f})")
     return Calibration(slope, intercept)

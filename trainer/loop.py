@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from zsre.relations.errors import OutputError
+from zsre.relations.errors import ConfigError, OutputError
 from zsre.trainer.batches import batches, one_ahead, plan_epoch
 from zsre.trainer.checkpoint import (
     METRICS,
@@ -157,6 +158,7 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
             meter.add(losses, len(batch.input_ids))
             if progress.step % LOG_EVERY == 0 or progress.batch == len(plan):
                 status = meter.status(epoch, progress.step, steps)
+                check_loss(directory, status, optim)
                 log(directory, {"step": status.step, "epoch": epoch, **status.losses})
                 show(status)
             if progress.step % SAVE_EVERY == 0 and progress.batch < len(plan):
@@ -169,6 +171,16 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
     write_facts(directory, replace(read_run(directory)[1], finished=True))
     plot_losses(directory)
     drop_checkpoint(directory)
+
+
+def check_loss(directory: Path, status: Status, config: OptimConfig) -> None:
+    """Raise ConfigError for a loss that is no number any more, as nothing comes of such a run."""
+    if not math.isfinite(status.losses["total"]):
+        raise ConfigError(
+            f"{directory}: the loss is {status.losses['total']} at step {status.step} of {status.steps}: train anew "
+            f"with a lower optim.learning_rate (it is {config.learning_rate:g}, and {config.new_layers_factor:g} times "
+            "that for new layers)"
+        )
 
 
 def mean_of_steps(setup: Setup, averaged: AveragedModel | None) -> Setup:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from zsre.relations.errors import ModelError
+from zsre.relations.errors import ConfigError, ModelError
 from zsre.trainer import loop
 from zsre.trainer.batches import Batch
 from zsre.trainer.checkpoint import read_run, start_run
@@ -139,6 +139,17 @@ def test_what_a_finished_run_leaves_behind(straight: tuple[Path, list[Status]]) 
 def test_the_losses_are_drawn(straight: tuple[Path, list[Status]]) -> None:
     image = (straight[0] / "loss.png").read_bytes()
     assert image.startswith(b"\x89PNG\r\n\x1a\n") and len(image) > 5000
+
+
+@pytest.mark.usefixtures("often")
+def test_a_loss_that_is_no_number_ends_the_run(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, optim=replace(config.optim, learning_rate=1e20))
+    directory = _start(config, tmp_path / "run")
+    with pytest.raises(
+        ConfigError, match=r"run: the loss is (nan|inf) at step \d+ of 16: train anew with a lower optim"
+    ):
+        fit(prepare(config, CPU), directory, lambda status: None)
+    assert not (directory / "run.json").exists() or not read_run(directory)[1].finished
 
 
 @pytest.mark.usefixtures("often")
