@@ -28,7 +28,8 @@ def convert_model(source: Path, output: Path, precision: Precision) -> Exported:
     computes in less than 32 bits, or if the two differ by more than the precision explains; OutputError if the files
     cannot be written.
     """
-    if output.resolve() == source.resolve():
+    sources, outputs = ({path.resolve(), relations_path(path).resolve()} for path in (source, output))
+    if sources & outputs:
         raise UsageError(f"{output}: is what is converted; give the other precision another name")
     engine = load_engine(source, "cpu")
     contract = converted_contract(engine.contract, precision, source)

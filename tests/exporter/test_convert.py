@@ -98,7 +98,11 @@ def test_a_model_is_not_converted_onto_itself(shared: ExportedRun, tmp_path: Pat
     before = (tmp_path / "model.onnx").read_bytes()
     with pytest.raises(UsageError, match="give the other precision another name"):
         convert_model(tmp_path / "model.onnx", tmp_path / "." / "model.onnx", "int8")
+    # Nor onto its other half.
+    with pytest.raises(UsageError, match="give the other precision another name"):
+        convert_model(tmp_path / "model.onnx", tmp_path / "model.relations.onnx", "int8")
     assert (tmp_path / "model.onnx").read_bytes() == before
+    assert (tmp_path / "model.relations.onnx").read_bytes() == shared.exported.relations.read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["missing", "no model", "no relations"])
