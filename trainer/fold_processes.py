@@ -62,7 +62,7 @@ class _Fleet:
 
     def train(self, folder: Path) -> None:
         with self.permits:
-            command = [sys.executable, "-m", "zsre.trainer.cli", "--resume", str(folder), "--quiet", *self.flags]
+            command = [sys.executable, "-P", "-m", "zsre.trainer.cli", "--resume", str(folder), "--quiet", *self.flags]
             with self.lock:
                 if self.stopped:
                     return
