@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from zsre.relations.relation import OwnCalibration, RelationSet
 from zsre.relations.relations_file import read_relations
 
 _BOM: Final = "\ufeff"
-_BY_HAND: Final = "write its thresholds by hand"
+_UNEDITABLE: Final = "is laid out in a way that can't be edited: write its thresholds by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def write_thresholds(
 
 def check_editable(source: Path, target: Path) -> None:
     """Raise whatever `write_thresholds` would raise for these files; nothing is left behind."""
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{target}: is no file that could be replaced: give another name")
     thresholds = dict.fromkeys(read_relations(source).ids, 0.5)
     with _draft(source, target.resolve(), thresholds, OwnCalibration("model", 1.5, -0.5)):
         pass
@@ -64,7 +67,11 @@ def _draft(
     before = read_relations(source)
     text = source.read_bytes().decode("utf-8")
     mark = _BOM if text.startswith(_BOM) else ""
-    edited = mark + edit_text(text.removeprefix(_BOM), thresholds, calibration)
+    try:
+        edited = mark + edit_text(text.removeprefix(_BOM), thresholds, calibration)
+    except yaml.YAMLError as error:
+        # Reading goes by a faster loader, which lets pass what this one doesn't, such as tabs between words.
+        raise RelationsFileError(f"{source}: {_UNEDITABLE}") from error
     with _reporting(target):
         number, name = tempfile.mkstemp(dir=target.parent, suffix=".yaml")
     draft = Path(name)
@@ -85,7 +92,7 @@ def _reporting(target: Path) -> Iterator[None]:
 
 
 def edit_text(text: str, thresholds: Mapping[str, float], calibration: OwnCalibration | None) -> str:
-    """Return the text of a relations file with the thresholds, and the calibration, put in."""
+    """Return the text of a relations file with the thresholds, and the calibration, put in; raise YAMLError."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(root, yaml.MappingNode), "a file that was read"
     edits: list[_Edit] = []
@@ -144,7 +151,8 @@ def _end(text: str, value: yaml.Node) -> int:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}".rstrip("0").rstrip(".")
+    """Return a number as it is, without an exponent."""
+    return f"{Decimal(repr(value)).normalize():f}"
 
 
 def _checked(
@@ -158,13 +166,13 @@ def _checked(
     try:
         after = read_relations(draft)
     except RelationsFileError as error:
-        raise RelationsFileError(f"{source}: is laid out in a way that can't be edited: {_BY_HAND}") from error
+        raise RelationsFileError(f"{source}: {_UNEDITABLE}") from error
     meant = tuple(
-        replace(relation, threshold=float(_number(thresholds[relation.id]))) if relation.id in thresholds else relation
+        replace(relation, threshold=thresholds[relation.id]) if relation.id in thresholds else relation
         for relation in before
     )
     if after.relations != meant or after.calibration != (calibration or before.calibration):
-        raise RelationsFileError(f"{source}: is laid out in a way that can't be edited: {_BY_HAND}")
+        raise RelationsFileError(f"{source}: {_UNEDITABLE}")
     return after
 
 

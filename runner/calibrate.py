@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Context
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,9 @@ from zsre.runner.triple_metrics import Counted, Judged
 LEAST_LABELS: Final = 10
 #: Variance of the prior on a relation's offset, in logits: that it is e times as likely right is nothing unusual.
 OFFSET_VARIANCE: Final = 1.0
+#: What no threshold is below: 0 would let everything through.
+_LEAST: Final = 1e-9
+_DIGITS: Final = Context(prec=6, rounding=ROUND_FLOOR)
 #: Folds of texts that figures are cross-validated with.
 FOLDS: Final = 5
 
@@ -42,10 +46,15 @@ class Fitted:
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
-        """Return the least scores (R,) at which the relations' triples are written."""
+        """Return the least scores (R,) at which the relations' triples are written.
+
+        As a relations file has them, to six digits that count: rounded down, as a cut is the likelihood of a candidate
+        that is to be written.
+        """
         own = self.by_relation
         similarity = (_logit(self.cut) - own.intercept - own.offsets) / own.slope
-        return sigmoid(self.slope * similarity + self.intercept)
+        scores = np.maximum(sigmoid(self.slope * similarity + self.intercept), _LEAST)
+        return np.asarray([float(_DIGITS.create_decimal_from_float(score)) for score in scores.tolist()])
 
     def rescored(self, judged: Judged) -> Judged:
         """Return candidates with the scores that this calibration gives them."""
@@ -176,5 +185,5 @@ def _cut(likelihoods: NDArray[np.float64], precision: float) -> float | None:
 
 
 def _logit(probability: float) -> float:
-    clipped = min(max(probability, 1e-9), 1 - 1e-9)
+    clipped = min(max(probability, _LEAST), 1 - _LEAST)
     return float(np.log(clipped / (1 - clipped)))

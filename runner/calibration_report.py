@@ -44,8 +44,8 @@ def show_calibration(console: Console, calibrated: Calibrated) -> None:
     thresholds = [relation.threshold or 0.0 for relation in calibrated.written]
     print_line(
         console,
-        f"{calibrated.written.source}: thresholds from {min(thresholds):.2f} to {max(thresholds):.2f}; written is what "
-        f"is right with a probability of {calibrated.fitted.cut:.2f} or more",
+        f"{calibrated.written.source}: thresholds from {min(thresholds):.2g} to {max(thresholds):.2g}; written is what "
+        f"is right with a probability of {calibrated.fitted.cut:.2g} or more",
     )
     if unlabelled := unlabelled_relations(calibrated):
         print_line(console, f"  without a label, so with what the others gave ({len(unlabelled)}): {some(unlabelled)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -95,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> None:
     """Load what is quick to fail first, then measure, log and print."""
     check_flags(arguments)
+    check_places(arguments)
     relations = wanted_relations(arguments)
     if arguments.log:
         append(arguments.log, "")
@@ -111,14 +113,17 @@ def run(arguments: argparse.Namespace) -> None:
         found = figures(evaluation, scorer, arguments.per_class)
         tell = partial(show, console, evaluation, scorer, arguments.per_class)
     line = json.dumps({**log_facts(arguments), **found})
-    if arguments.log:
-        append(arguments.log, line + "\n")
-    if arguments.json:
-        write_out(line + "\n")
-        return
-    with writing_out(), console.capture() as captured:
-        tell()
-    write_out(captured.get())
+    try:
+        if arguments.log:
+            append(arguments.log, line + "\n")
+    finally:
+        # A log that takes no more is no reason to lose what was measured.
+        if arguments.json:
+            write_out(line + "\n")
+        else:
+            with writing_out(), console.capture() as captured:
+                tell()
+            write_out(captured.get())
 
 
 def classify(arguments: argparse.Namespace, relations: RelationSet) -> tuple[Scorer, Evaluation]:
@@ -171,6 +176,26 @@ def check_flags(arguments: argparse.Namespace) -> None:
         )
 
 
+def check_places(arguments: argparse.Namespace) -> None:
+    """Raise UsageError if what is written would replace, or be added to, what is read."""
+    relations = Path(arguments.relations)
+    read = [arguments.data, arguments.calibrate, arguments.split, arguments.model, *(arguments.training_data or ())]
+    for flag, written, inputs in (
+        ("--log", arguments.log, [*read, relations, arguments.output]),
+        # The relations file may be replaced by what its thresholds become.
+        ("--output", arguments.output, read),
+    ):
+        if written is not None and any(path is not None and is_same(written, path) for path in inputs):
+            raise UsageError(f"{flag} {written}: is a file that this command reads or writes: give it one of its own")
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Tell whether two names are of one file, or would be if it were there."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
 def wanted_relations(arguments: argparse.Namespace) -> RelationSet:
     """Return the relations to choose among: those of the file, or of one part of a split."""
     relations = load_described(arguments.relations)
@@ -206,9 +231,19 @@ def append(log: Path, text: str) -> None:
     """Add text to the log; raise OutputError if that fails."""
     try:
         with log.open("a", encoding="utf-8") as file:
-            file.write(text)
+            # A last line that was cut short, as by a full disk, must not take this one with it.
+            file.write("\n" + text if text and ends_amid_a_line(log) else text)
     except OSError as error:
         raise OutputError(f"--log {log}: cannot be written: {error.strerror or error}") from error
+
+
+def ends_amid_a_line(path: Path) -> bool:
+    """Tell whether a file's last line has no end."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def current_commit() -> str | None:

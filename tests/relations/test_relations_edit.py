@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -128,14 +130,14 @@ def test_the_catalogue_can_be_edited() -> None:
     assert len(added) == len(ids)
 
 
-@given(thresholds=st.dictionaries(st.sampled_from(["P112", "spouse"]), st.floats(0, 1)))
-def test_thresholds_read_back_to_four_decimals(
+@given(thresholds=st.dictionaries(st.sampled_from(["P112", "spouse"]), st.floats(0, 1).map(partial(round, ndigits=12))))
+def test_thresholds_read_back_as_they_are(
     tmp_path_factory: pytest.TempPathFactory, thresholds: dict[str, float]
 ) -> None:
     path = _save(tmp_path_factory.mktemp("edit"), BLOCK)
     found = write_thresholds(path, path, thresholds, None)
     for relation_id, threshold in thresholds.items():
-        assert found[relation_id].threshold == pytest.approx(threshold, abs=0.00005)
+        assert found[relation_id].threshold == threshold
 
 
 def test_a_layout_that_cannot_be_edited_is_left_alone(tmp_path: Path) -> None:
@@ -145,6 +147,28 @@ def test_a_layout_that_cannot_be_edited_is_left_alone(tmp_path: Path) -> None:
         write_thresholds(path, path, {"a": 0.5}, None)
     assert path.read_text() == text
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "text", ["relations:\n  - name: a\t\n    description: b\n", "relations:\n  - name:\ta\n    description: b\n"]
+)
+def test_tabs_that_are_read_but_not_edited_are_told(text: str, tmp_path: Path) -> None:
+    path = _save(tmp_path, text)
+    assert read_relations(path).ids == ("a",)
+    with pytest.raises(RelationsFileError, match=r"relations\.yaml: is laid out in a way that can't be edited: write"):
+        check_editable(path, tmp_path / "new.yaml")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    path = _save(tmp_path, BLOCK)
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for place in (pipe, folder, Path(os.devnull)):
+        with pytest.raises(OutputError, match=r"is no file that could be replaced: give another name"):
+            check_editable(path, place)
+    assert pipe.is_fifo()
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_thresholds_let_through_what_is_likely_enough() -> None:
     assert fitted.thresholds[1] < fitted.thresholds[0] < fitted.thresholds[2], "the oftener right, the lower"
 
 
+def test_thresholds_have_six_digits_that_count_however_small_they_are() -> None:
+    """A steep curve's likely candidates may all score next to nothing, and 0 would let everything through."""
+    by_relation = GroupedLogistic(1.0, 0.0, np.array([0.0, -0.5]))
+    found = Fitted(slope=40.0, intercept=-12.3456, by_relation=by_relation, cut=0.5).thresholds
+    exact = 1 / (1 + np.exp(-(40.0 * np.array([0.0, 0.5]) - 12.3456)))
+    assert [float(f"{own:.5e}") for own in found] == found.tolist()
+    assert (found <= exact).all() and (found > exact * (1 - 1e-5)).all()
+    assert Fitted(slope=4000.0, intercept=-2000.0, by_relation=by_relation, cut=0.5).thresholds[0] > 0
+
+
 @pytest.mark.parametrize("target", [0.6, 0.8, 0.9])
 def test_a_target_precision_is_met_on_other_text(target: float) -> None:
     fitted = fit(_candidates(20_000), 3, 0.5, target)

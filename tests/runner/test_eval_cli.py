@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tests.runner.fakes import FakeEngine, jsonl
 from tests.runner.streams import assert_ends
-from zsre.relations.errors import ModelError
+from zsre.relations.errors import ModelError, OutputError
 from zsre.runner import eval_cli
 from zsre.runner.eval_cli import main
 from zsre.runner.scorer import Scorer, load_scorer
@@ -148,6 +148,41 @@ def test_a_log_that_cannot_be_written_is_said_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(eval_cli, "load_scorer", never)
     assert refused(capsys, "--log", log, code=4).startswith(f"--log {log}: cannot be written: ")
+
+
+@pytest.mark.parametrize("log", ["data.jsonl", "relations.yaml", "link.jsonl", "again/data.jsonl"])
+def test_what_is_read_is_no_log(log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eval_cli, "load_scorer", never)
+    Path("link.jsonl").symlink_to("data.jsonl")
+    Path("again").symlink_to(Path.cwd())
+    before = {name: Path(name).read_bytes() for name in ("data.jsonl", "relations.yaml")}
+    assert refused(capsys, "--log", log) == (
+        f"--log {log}: is a file that this command reads or writes: give it one of its own"
+    )
+    assert before == {name: Path(name).read_bytes() for name in before}
+
+
+def test_a_log_that_takes_no_more_in_the_end_costs_no_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = eval_cli.append
+
+    def full(log: Path, text: str) -> None:
+        append(log, "")
+        if text:
+            raise OutputError("--log log.jsonl: cannot be written: No space left on device")
+
+    monkeypatch.setattr(eval_cli, "append", full)
+    assert run("--json", "--log", "log.jsonl") == 4
+    said = capsys.readouterr()
+    assert json.loads(said.out)["f1"] == 96.97 and "No space left on device" in said.err
+
+
+def test_a_line_that_was_cut_short_does_not_take_the_next_one_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("log.jsonl").write_text('{"f1": 9', encoding="utf-8")
+    assert run("--log", "log.jsonl") == 0
+    cut, whole = Path("log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert cut == '{"f1": 9' and json.loads(whole)["f1"] == 96.97
 
 
 def test_test_relations_demand_a_log(capsys: pytest.CaptureFixture[str]) -> None:

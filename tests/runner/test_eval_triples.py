@@ -167,6 +167,13 @@ def test_a_target_precision_that_can_be_met(capsys: pytest.CaptureFixture[str]) 
     assert calibrated(capsys, "--threshold", "0.3")["cut"] == 0.3
 
 
+@pytest.mark.parametrize("flags", [["-o", "data.jsonl"], ["-o", "n.yaml", "--log", "n.yaml"]])
+def test_labels_are_not_replaced_by_what_they_give(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    labels = Path("data.jsonl").read_bytes()
+    assert "is a file that this command reads or writes" in refused(capsys, "--calibrate", "data.jsonl", *flags)
+    assert Path("data.jsonl").read_bytes() == labels and not Path("n.yaml").exists()
+
+
 def test_every_field_of_the_logs_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     page = read_page("eval.md")
     shared = first_cells(section(page, "Test relations and the log"))
