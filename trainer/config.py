@@ -221,11 +221,13 @@ def find_data(path: str) -> Path:
     except RuntimeError:
         # There is no such user; so it is a file whose name begins like that.
         direct = Path(path)
-    if direct.exists():
-        return direct
     root = Path(os.environ.get("ZSRE_DATA", "data"))
-    if (root / path).exists():
-        return root / path
+    for place in (direct, root / path):
+        try:
+            if place.exists():
+                return place
+        except OSError as error:
+            raise ConfigError(f"{place}: cannot be read: {error.strerror}") from error
     raise ConfigError(f"{path}: no such file, neither here nor under {root} (set ZSRE_DATA to the data folder)")
 
 

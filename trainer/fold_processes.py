@@ -6,14 +6,17 @@ A step has parts that one thread does alone: with a model for each core, no core
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, Semaphore
+from typing import NoReturn
 
 from zsre.relations.errors import ZsreError
 from zsre.trainer.checkpoint import is_finished, is_started, read_reading, start_run
@@ -30,15 +33,15 @@ def folds_beside(
     """Train the models of a run's folds while the body trains its own, ``processes`` at a time with that one.
 
     ``relations`` are those that the run sees; ``flags`` go to every process. The end waits for all of them. An error
-    in the body, Ctrl-C too, stops them where their last checkpoints are. So does a process that fails, at once, which
-    raises ZsreError with what it said once the body is done.
+    in the body, Ctrl-C and SIGTERM too, stops them where their last checkpoints are. So does a process that fails, at
+    once, which raises ZsreError with what it said once the body is done.
     """
     folders = [directory / FOLDS / str(number) for number in range(config.calibration.folds)]
     for folder, fold in zip(folders, dealt_folds(config, relations), strict=True):
         if not is_started(folder):
             start_run(folder, fold_config(config, folder, fold), read_reading(directory))
     fleet = _Fleet(Semaphore(processes), flags)
-    with ThreadPoolExecutor(len(folders)) as pool:
+    with _sigterm_interrupts(), ThreadPoolExecutor(len(folders)) as pool:
         try:
             with fleet.permits:
                 trained = [pool.submit(fleet.train, folder) for folder in folders if not is_finished(folder)]
@@ -48,6 +51,26 @@ def folds_beside(
         except BaseException:
             fleet.stop()
             raise
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do as Ctrl-C does: at its usual end of a process, those that it started would train on by themselves.
+
+    Signals are the main thread's; elsewhere, it stays as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass

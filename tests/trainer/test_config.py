@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -333,3 +334,17 @@ def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         config.seed = 3  # type: ignore[misc]
     assert isinstance(config, TrainConfig)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "locked/data.jsonl"])
+def test_data_that_cannot_be_looked_for_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = Path.exists
+
+    def without_rights(path: Path) -> bool:
+        if "locked" in path.parts:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", without_rights)
+    with pytest.raises(ConfigError, match=r"^(x+|locked/data\.jsonl): cannot be read: (File name too long|Permission)"):
+        find_data(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -147,6 +149,21 @@ def test_an_interruption_stops_them_and_starts_no_more(
             time.sleep(0.005)
         raise KeyboardInterrupt
     assert time.monotonic() - begun < 30
+    assert [event for event, _ in processes.log] == ["start", "end"]
+
+
+def test_sigterm_stops_them_as_an_interruption_does(
+    config: TrainConfig, tmp_path: Path, processes: type[FakeProcess]
+) -> None:
+    processes.seconds = 60
+    usual = signal.getsignal(signal.SIGTERM)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), folds_beside(config, tmp_path, RELATIONS, 2, []):
+        while not processes.log:
+            time.sleep(0.005)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    assert time.monotonic() - begun < 30 and signal.getsignal(signal.SIGTERM) is usual
     assert [event for event, _ in processes.log] == ["start", "end"]
 
 
