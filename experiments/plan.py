@@ -101,6 +101,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
         "fast_encoder", "faster_encoder", "one_rate", "frozen_layers", "trained_embeddings", "small_batch",
         "averaged_weights",
     ),
+    "together": ("what_helped",),
 }  # fmt: skip
 PROFILES: Final[Mapping[str, Profile]] = {
     "cpu": Profile(
@@ -110,7 +111,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
         partitions=1,
         margins="ranked_negatives",
         further=("ranked_negatives", "published_texts"),
-        beyond=("paper_parts", "more_relations"),
+        beyond=("paper_parts", "more_relations", "what_helped", "mpnet"),
         choices=CHOICES,
     ),
     "gpu": Profile(

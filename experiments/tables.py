@@ -46,6 +46,8 @@ TITLES: Final = {
     "more_examples": "twice the examples, one epoch",
     "paper_parts": "SDZRE with the paper's markers, loss and relation texts",
     "more_relations": "with Wiki-ZSL's relations seen as well",
+    "what_helped": "with Wiki-ZSL's relations seen as well, twice the examples, α = 0.4",
+    "mpnet": "with all-mpnet-base-v2 in place of MiniLM",
     "sampled_texts": "zsre's and the published relation texts, one drawn at each step",
     "ranked_seen": "the paper's margins, against all seen relations",
     "softmax_batch": "softmax over the batch's relations",
