@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,15 @@ from tokenizers import Tokenizer
 
 from benchmarks import kept_precision, precision, tries
 from benchmarks.corpora import Sizes, make_corpora, read_manifest
-from benchmarks.gpu import gpu_name
 from benchmarks.page import kept_precision_table, precision_table, render, summary, tries_table, with_unit
+from benchmarks.places import Places
 from benchmarks.plan import CUDA_FP16, FP32, Row
-from benchmarks.records import Line, append_line, commit, latest, machine, make_line, read_lines
+from benchmarks.records import Line, append_line, latest, make_line, read_lines
 from benchmarks.rows import ROWS
-from benchmarks.running import ROOT, PartyError, Settings, open_runners, saves_pairs, use_processors
+from benchmarks.running import PartyError, Settings, open_runners, saves_pairs
 from benchmarks.turns import Counts, take_turns
+from measuring.gpu import gpu_name
+from measuring.machine import ROOT, commit, machine, use_processors
 from zsre.relations.contract import TOKENIZER_KEY
 from zsre.relations.errors import UsageError, ZsreError
 from zsre.relations.tokens import prepare_tokenizer
@@ -35,14 +37,6 @@ INTERRUPTED: Final = 130
 #: The environment that make bench makes.
 COMPETITORS: Final = ROOT / ".venv-bench" / "bin" / "python"
 logger = logging.getLogger(PROGRAM)
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where corpora and results are."""
-
-    data: Path = ROOT / "runs" / "benchmarks"
-    results: Path = ROOT / "results"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +10,6 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.plan import Row
-from benchmarks.running import ROOT
 from benchmarks.turns import Counts, Paired, best, paired, value
 from zsre.relations.errors import DataError
 
@@ -84,35 +80,6 @@ def latest(lines: Sequence[Line]) -> dict[tuple[str, str], Line]:
     return {(line["row"], line["variant"]): line for line in lines}
 
 
-def machine(processors: int, gpu: str | None = None) -> dict[str, object]:
-    """Say what kind of machine this is, with the GPU if one is used, and nothing that tells it from others like it."""
-    name, memory = platform.machine(), None
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [
-            line.partition(":")[2] for line in info.read_text("utf-8").splitlines() if line.startswith("model name")
-        ]
-        name = models[0].strip() if models else name
-    if hasattr(os, "sysconf"):
-        memory = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
-    found = {"processor": name, "used": processors, "memory_gb": memory, "python": platform.python_version()}
-    return {**found, "gpu": gpu} if gpu else found
-
-
-def commit() -> str:
-    """Return the commit that was measured, with a plus sign if files differ from it."""
-    try:
-        name = _git("rev-parse", "--short=10", "HEAD")
-        return name + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def rounded(number: float) -> float:
     """Return a number with as many digits as mean something."""
     return float(f"{number:.{_DIGITS}g}") if number % 1 else number
-
-
-def _git(*arguments: str) -> str:
-    found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return found.stdout.strip()

@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-from benchmarks.gpu import GpuWatch
 from benchmarks.plan import Command, Party, Row, Worker
 from benchmarks.turns import Counts
+from measuring.gpu import GpuWatch
+from measuring.machine import PROCESSORS, ROOT
 from zsre.relations.errors import ZsreError
 
-ROOT: Final = Path(__file__).parents[1]
 EXTRACT: Final = ("-m", "zsre.runner.cli")
-THREADS: Final = 2
+THREADS: Final = PROCESSORS
 #: Seconds between looks at memory, or at whether a part is there.
 LOOK: Final = 0.02
 _THREAD_VARIABLES: Final = (
@@ -242,15 +242,6 @@ def written(out: Path) -> dict[str, float]:
 def environment(threads: int = THREADS) -> dict[str, str]:
     """Return the environment of every party: so many threads, and no network."""
     return {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), "HF_HUB_OFFLINE": "1"}
-
-
-def use_processors(count: int = THREADS) -> int:
-    """Keep this process, and whatever it starts, to so many processors; return how many it has."""
-    if not hasattr(os, "sched_setaffinity"):
-        return os.cpu_count() or 1
-    chosen = sorted(os.sched_getaffinity(0))[:count]
-    os.sched_setaffinity(0, chosen)
-    return len(chosen)
 
 
 def saves_pairs(settings: Settings) -> bool:

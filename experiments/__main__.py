@@ -6,15 +6,16 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from experiments.names import chosen
 from experiments.page import FOLDER, render
 from experiments.plan import DATASETS, GROUPS, PROFILES, Cell, plan
 from experiments.run import Places, missing_cells, run_cells
 from experiments.usage import execute
-from zsre.relations.errors import UsageError, ZsreError
+from zsre.relations.errors import ZsreError
 
 PROGRAM: Final = "experiments"
 FAILED: Final = 3
@@ -81,15 +82,6 @@ def act(arguments: argparse.Namespace, places: Places) -> int:
         names = ", ".join([cell.name for cell in failed[:SHOWN]] + ["…"] * (len(failed) > SHOWN))
         print(f"{PROGRAM}: {len(failed)} cells failed: {names}", file=sys.stderr)
     return FAILED if failed else 0
-
-
-def chosen(flag: str, text: str | None, known: Collection[str]) -> tuple[str, ...]:
-    """Return the names of a list with commas, or all; raise UsageError for one that is not known."""
-    names = tuple(known) if text is None else tuple(text.split(","))
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{flag} {text}: there is no {name!r}; give some of {','.join(known)}")
-    return names
 
 
 def show(cells: Sequence[Cell], places: Places) -> None:

@@ -14,11 +14,11 @@ from typing import Final
 
 from safetensors import safe_open
 
-from benchmarks.records import commit
 from experiments.plan import Cell
 from experiments.recipes import eval_command, recipe, train_command
 from experiments.records import LOGS, append_record, last_line, read_results
 from experiments.usage import Usage, device, precision
+from measuring.machine import commit
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.runner.lock import FolderLock, HeldError
 from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_reading, read_run_config

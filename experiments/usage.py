@@ -13,7 +13,7 @@ from typing import Final
 
 import torch
 
-from benchmarks.gpu import GpuWatch
+from measuring.gpu import GpuWatch
 from zsre.relations.errors import ZsreError
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import wants_bf16

@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.records import commit
 from experiments.adapted_pairs import pair_tables
+from measuring.machine import commit
 from zsre.relations.relation import Relation, without_ends
 from zsre.trainer.config import AdapterConfig, TextConfig, read_config
 from zsre.trainer.folds import FOLDS, deal_folds

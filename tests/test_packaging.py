@@ -52,8 +52,9 @@ def test_both_onnxruntime_packages_are_pinned_to_one_version() -> None:
 
 def test_the_same_four_packages_are_named_everywhere() -> None:
     names = {f"zsre.{package}" for package in PACKAGES}
-    # Experiments, benchmarks, trials and scripts are checked, and not installed.
-    checked = set(PYPROJECT["tool"]["mypy"]["packages"]) - {"experiments", "benchmarks", "trials", "scripts"}
+    # What measures, and scripts, are checked, and not installed.
+    others = {"experiments", "benchmarks", "measuring", "trials", "scripts"}
+    checked = set(PYPROJECT["tool"]["mypy"]["packages"]) - others
     assert set(SETUPTOOLS["packages"]) == names == checked
     assert SETUPTOOLS["package-dir"] == {f"zsre.{package}": package for package in PACKAGES}
     links = {path.name: path.resolve() for path in (ROOT / "typings" / "zsre").iterdir()}

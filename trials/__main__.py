@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.records import commit, machine
-from benchmarks.running import ROOT, use_processors
+from measuring.machine import ROOT, commit, machine, use_processors
 from trials.broken import broken
 from trials.fuzz import fuzz
 from trials.kill import kill

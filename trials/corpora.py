@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from benchmarks.__main__ import Places
 from benchmarks.corpora import SENTENCES
+from benchmarks.places import Places
 from trials.runs import TrialError
 
 #: Lines between documents that are none, or blank.

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.__main__ import chosen
+from experiments.names import chosen
 from experiments.usage import device
 from experiments.zero_shot.candidates import (
     NOTHING,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import Places
 from benchmarks.corpora import Sizes, make_corpora
+from benchmarks.places import Places
 
 NAMES = [f"Name{letter}" for letter in "ABCDEFGHIJKLMNOP"]
 

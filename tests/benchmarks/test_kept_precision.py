@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import Places, main
+from benchmarks.__main__ import main
 from benchmarks.kept_precision import changes
 from benchmarks.page import render
+from benchmarks.places import Places
 from benchmarks.records import append_line
 
 MEASURED: dict[str, Any] = {

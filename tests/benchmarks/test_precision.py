@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.__main__ import Places, main
+from benchmarks.__main__ import main
 from benchmarks.encoding import speed_facts
 from benchmarks.page import render
+from benchmarks.places import Places
 from benchmarks.precision import chosen_precisions, largest, similarities
 from benchmarks.records import append_line, read_lines
 from zsre.relations.catalogue import load_relations

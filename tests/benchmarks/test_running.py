@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gpu
-from benchmarks.__main__ import Places, check_same, chosen_rows, main, measure
+from benchmarks.__main__ import check_same, chosen_rows, main, measure
+from benchmarks.places import Places
 from benchmarks.plan import Command, Figure, Row, Worker
 from benchmarks.rows import ROWS
 from benchmarks.running import PartyError, Settings, WorkerRunner, job, open_runners, run_whole
+from measuring import gpu
 from zsre.runner import engine
 from zsre.runner.session import has_cuda_driver
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import Places, main
+from benchmarks.__main__ import main
 from benchmarks.page import render
 from benchmarks.parties.zsre_given import change
+from benchmarks.places import Places
 from benchmarks.records import append_line
 from benchmarks.tries import TRIES
 from zsre.runner import engine, session

@@ -133,7 +133,8 @@ def test_an_experiment_that_differs_in_its_data_has_the_data_of_the_profile_but_
         "more_examples": [plain | {"per_relation": 300}],
         "more_relations": [plain, {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 75}],
         "what_helped": [
-            plain | {"per_relation": 300}, {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 150},
+            plain | {"per_relation": 300},
+            {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 150},
         ],
         "far_negatives": [plain | {"near_negatives": False}],
         "reversed_pairs": [plain | {"reversed": True}],

@@ -8,9 +8,9 @@ import time
 import pytest
 import torch
 
-from benchmarks import gpu
 from experiments import usage
 from experiments.usage import CommandError, execute
+from measuring import gpu
 
 
 def _python(code: str) -> list[str]:

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from benchmarks import gpu
-from benchmarks.gpu import GpuWatch, gpu_name
+from measuring import gpu
+from measuring.gpu import GpuWatch, gpu_name
 
 
 def test_a_gpu_that_cannot_be_watched_is_no_reason_to_fail(
