@@ -16,7 +16,7 @@ from zsre.relations.examples import LabelledPair, LabelledSentence
 from zsre.relations.reader_record import Record, SentenceBuilder, json_records
 from zsre.relations.reader_source import file_stem
 
-_MARKED: Final = re.compile(r"\[([ht])\|([^\[\]|]+)\]")
+_MARKED: Final = re.compile(r"\[([hto])\|([^\[\]|]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +52,30 @@ def read_contrast(path: Path) -> Iterator[LabelledSentence]:
         yield pair.silent
 
 
-def _sentence(record: Record, field: str, stated: frozenset[str], id: str) -> LabelledSentence:
-    """Return the sentence of a field, without its marks."""
-    marked = record.string(field)
+def unmark(marked: str) -> tuple[str, dict[str, list[tuple[int, int]]]]:
+    """Return a sentence without its marks, and where each kind of mark stood: code points ``text[start:end]``."""
     pieces: list[str] = []
-    spans: dict[str, tuple[int, int]] = {}
+    spans: dict[str, list[tuple[int, int]]] = {"h": [], "t": [], "o": []}
     position = length = 0
     for match in _MARKED.finditer(marked):
         end, name = match.groups()
-        if end in spans:
-            raise record.error(field, f"there is more than one [{end}|…]; mark each end once")
         pieces += [marked[position : match.start()], name]
         length += match.start() - position + len(name)
-        spans[end] = length - len(name), length
+        spans[end].append((length - len(name), length))
         position = match.end()
+    return "".join([*pieces, marked[position:]]), spans
+
+
+def _sentence(record: Record, field: str, stated: frozenset[str], id: str) -> LabelledSentence:
+    """Return the sentence of a field, without its marks."""
+    text, spans = unmark(record.string(field))
     for end, what in (("h", "head"), ("t", "tail")):
-        if end not in spans:
+        if not spans[end]:
             raise record.error(field, f"the {what} is not marked; write it as [{end}|…]")
-    builder = SentenceBuilder("".join([*pieces, marked[position:]]), record.place)
-    head, tail = (builder.mention(*spans[end], None, field) for end in ("h", "t"))
+        if len(spans[end]) > 1:
+            raise record.error(field, f"there is more than one [{end}|…]; mark each end once")
+    if spans["o"]:
+        raise record.error(field, "another entity is marked as [o|…]; a contrast pair has a head and a tail alone")
+    builder = SentenceBuilder(text, record.place)
+    head, tail = (builder.mention(*spans[end][0], None, field) for end in ("h", "t"))
     return builder.build(id, "contrast", [LabelledPair(head, tail, stated, frozenset({record.string("relation")}))])

@@ -45,6 +45,10 @@ def test_each_sentence_of_a_pair_has_the_pair_and_what_was_decided(tmp_path: Pat
         ({"states": "[h|A] met B."}, 'field "states": the tail is not marked; write it as [t|…]'),
         ({"silent": "A met [t|B]."}, 'field "silent": the head is not marked; write it as [h|…]'),
         ({"silent": "[h|A] met [h|B] and [t|C]."}, 'field "silent": there is more than one [h|…]; mark each end once'),
+        (
+            {"states": "[h|A] met [t|B] and [o|C]."},
+            'field "states": another entity is marked as [o|…]; a contrast pair',
+        ),
         ({"states": "[h|A] met [t| ]."}, 'field "states": [6, 7] is an empty mention; give the characters that name'),
         ({"relation": 3}, 'field "relation": 3 is not a string'),
     ],
