@@ -39,7 +39,10 @@ PROGRESS_KEY = "progress"
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run has seen and how far it came; ``seen_relations`` are in the classifier's order."""
+    """What a run has seen and how far it came; ``seen_relations`` are in the classifier's order.
+
+    ``relation_encoder`` is the digest of its weights; runs of earlier versions have none.
+    """
 
     seen_relations: tuple[str, ...]
     seen_data: tuple[str, ...]
@@ -49,6 +52,7 @@ class RunFacts:
     best_epoch: int = 0
     best_f1: float = 0.0
     finished: bool = False
+    relation_encoder: str = ""
     zsre_version: str = ""
     torch_version: str = ""
 
@@ -243,7 +247,10 @@ def load_checkpoint(
 
 def _check_data(directory: Path, progress: Progress, data: str) -> None:
     if progress.data != data:
-        raise ModelError(f"{directory}: its data are not those that it began with; put these back, or train anew")
+        raise ModelError(
+            f"{directory}: its data or its relation encoder are not those that it began with; put these back, or train "
+            "anew"
+        )
 
 
 def drop_checkpoint(directory: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 
+from torch import nn
+
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 
@@ -43,4 +45,13 @@ def reading_digest(
     for relation in sorted({*relations, *validation}):
         tell((relation, [asdict(text) for text in texts.get(relation, ())]))
     tell(list(validation))
+    return told.hexdigest()[:32]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return what tells a module's weights from others, wherever they lie and whatever they are called."""
+    told = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        told.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        told.update(value.detach().cpu().contiguous().numpy().tobytes())
     return told.hexdigest()[:32]

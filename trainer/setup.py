@@ -39,7 +39,7 @@ from zsre.trainer.data import (
     trainable_relations,
     warn_of_unstated,
 )
-from zsre.trainer.digest import reading_digest
+from zsre.trainer.digest import reading_digest, weights_digest
 from zsre.trainer.encoders import DAMAGED, attention_options, first_line, load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
@@ -63,6 +63,7 @@ class Validation:
 class Setup:
     """A run ready to train.
 
+    ``relation_encoder`` is the digest of its weights.
     ``untaught`` are tokens whose embeddings must learn even where the others are frozen; ``reading`` is the
     `zsre.trainer.digest.reading_digest` of what was read.
     """
@@ -80,6 +81,7 @@ class Setup:
     mean_table: Tensor
     adapter: RelationAdapter | None
     validation: Validation | None
+    relation_encoder: str
     reading: str
 
     def facts(self, progress: Progress) -> RunFacts:
@@ -92,13 +94,14 @@ class Setup:
             level=float(self.objective.level.detach()),
             best_epoch=progress.best_epoch,
             best_f1=progress.best_f1,
+            relation_encoder=self.relation_encoder,
             zsre_version=importlib.metadata.version("zsre"),
             torch_version=torch.__version__,
         )
 
     def data_digest(self) -> str:
-        """Return what tells the rows and targets from others."""
-        told = hashlib.sha256(json.dumps(self.pairs.relations).encode())
+        """Return what tells the rows, the targets and the encoder of relation texts from others."""
+        told = hashlib.sha256(json.dumps([self.pairs.relations, self.relation_encoder]).encode())
         for targets in (self.pairs.stated, self.pairs.negative):
             told.update(np.packbits(targets).tobytes())
         for row in self.rows:
@@ -213,6 +216,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Setup:
         mean_table=table.mean(),
         adapter=adapter,
         validation=validation,
+        relation_encoder=weights_digest(relation_encoder.transformer),
         reading=reading_digest((labelled for _, labelled in sources), texts, stated, validation_ids),
     )
 
@@ -303,8 +307,14 @@ class TrainedRun:
     adapter: RelationAdapter | None = None
 
     def relation_encoder(self, device: str = "cpu") -> RelationEncoder:
-        """Load the relation encoder, with the run's adapter."""
-        return RelationEncoder(self.config.relation_encoder_name, device, self.adapter)
+        """Load the relation encoder, with the run's adapter; raise ModelError if it is not that of training."""
+        encoder = RelationEncoder(self.config.relation_encoder_name, device, self.adapter)
+        if self.facts.relation_encoder not in ("", weights_digest(encoder.transformer)):
+            raise ModelError(
+                f"relation encoder {encoder.name!r}: its weights are not those that {self.directory} was trained with; "
+                "put back the former ones, or train again"
+            )
+        return encoder
 
 
 def load_run(directory: Path) -> TrainedRun:

@@ -78,7 +78,7 @@ class TestCheckpoint:
     def test_other_data_or_another_model_cannot_be_gone_on_with(self, tmp_path: Path) -> None:
         modules, optimizer = _trained(1)
         save_checkpoint(tmp_path, PROGRESS, modules, optimizer)
-        with pytest.raises(ModelError, match="its data are not those that it began with"):
+        with pytest.raises(ModelError, match="its data or its relation encoder are not those that it"):
             load_checkpoint(tmp_path, modules, optimizer, data="other")
         with pytest.raises(ModelError, match=r"checkpoint\.safetensors: is damaged, or of another configuration"):
             load_checkpoint(tmp_path, {name: torch.nn.Linear(9, 9) for name in modules}, optimizer)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import nn
 
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.relation import Argument, Relation
-from zsre.trainer.digest import reading_digest
+from zsre.trainer.digest import reading_digest, weights_digest
 
 PAIR = LabelledPair(0, 1, frozenset({"P19"}), frozenset({"P19", "P20"}))
 SENTENCE = LabelledSentence("1", "made", "ada was born in avalon .", (Mention(0, 3), Mention(16, 22)), (PAIR,))
@@ -49,3 +51,17 @@ def test_names_and_what_nobody_uses_are_not_told_apart() -> None:
     unused = TEXTS | {"P50": [replace(BORN, id="P50")]}
     assert reading_digest([[named]], unused, {"P19"}, ["P20"]) == PLAIN
     assert PLAIN == "24001bd73abd96b6f0f7ab7595d31128", "the same in every process and version"
+
+
+def test_weights_are_told_by_their_values_and_names() -> None:
+    def built(*layers: nn.Module) -> str:
+        return weights_digest(nn.Sequential(*layers))
+
+    torch.manual_seed(1)
+    one, other = nn.Linear(2, 3), nn.LayerNorm(3)
+    plain = built(one, other)
+    assert built(one, other) == plain
+    assert built(other, one) != plain
+    with torch.no_grad():
+        one.bias[1] += 1e-6
+    assert built(one, other) != plain

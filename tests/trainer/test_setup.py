@@ -171,6 +171,23 @@ def test_encoders_of_two_widths(tiny_config: Config, tiny_encoder: Path, tmp_pat
         _prepare(tiny_config(relation_encoder=str(tmp_path / "wide")))
 
 
+def test_a_run_is_loaded_with_the_relation_encoder_that_it_was_trained_with(
+    tiny_runs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_runs("shared"), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    digest = run.facts.relation_encoder
+    assert len(digest) == 32 and run.relation_encoder().width == 32
+    path = tmp_path / "run" / "run.json"
+    facts = path.read_text("utf-8")
+    path.write_text(facts.replace(digest, "0" * 32), "utf-8")
+    with pytest.raises(ModelError, match=r"its weights are not those that .*run was trained with; put back the former"):
+        load_run(tmp_path / "run").relation_encoder()
+    # Runs of earlier versions say nothing of it.
+    path.write_text(facts.replace(digest, ""), "utf-8")
+    assert load_run(tmp_path / "run").relation_encoder().width == 32
+
+
 def test_texts_come_in_the_order_of_their_sources(tmp_path: Path) -> None:
     for name, description in (("one", "was born there"), ("two", "came into the world there")):
         text = f"relations:\n  - {{id: P19, name: born, description: {description}}}\n"
