@@ -1,8 +1,7 @@
-"""What a relations file must not ask of its reader: foreign tags, aliases without end, nesting without end."""
+"""What a YAML file must not ask of its reader: foreign tags, aliases without end, nesting without end."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, NoReturn
 
 import yaml
@@ -25,11 +24,11 @@ class YamlGuard:
 
     Events come one after the other and build nothing, so a file is known to be harmless before any of it is
     built. The size of an anchor counts the values under it with the aliases among them expanded, so that the
-    sizes of all aliases add up to exactly what expansion adds to the file.
+    sizes of all aliases add up to exactly what expansion adds to the file. ``source`` is what errors call the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._open: list[tuple[str | None, int]] = []
         self._sizes: dict[str, int] = {}
         self._aliased = 0
@@ -82,4 +81,4 @@ class YamlGuard:
 
     def _refuse(self, event: yaml.Event, why: str) -> NoReturn:
         assert event.start_mark is not None, "events read from text have a place"
-        raise RelationsFileError(f"{self._path}:{event.start_mark.line + 1}: {why}")
+        raise RelationsFileError(f"{self._source}:{event.start_mark.line + 1}: {why}")

@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> yaml.Node:
     """
     text = _decode(_read_bytes(path), path)
     try:
-        guard = YamlGuard(path)
+        guard = YamlGuard(str(path))
         for event in yaml.parse(text, Loader=LOADER):
             guard.check(event)
         root: yaml.Node | None = yaml.compose(text, Loader=LOADER)

@@ -10,26 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from zsre.relations.errors import ConfigError, RelationsFileError
+from zsre.relations.errors import ConfigError
 from zsre.relations.problems import SHOWN_PROBLEMS, cut
-from zsre.relations.yaml_guard import YamlGuard
 from zsre.trainer.config_layers import ConfigLayers
+from zsre.trainer.config_yaml import read_mapping
 from zsre.trainer.fields import (
+    NOT_EMPTY,
     STRICT,
     UNKNOWN_FIELD,
     Count,
     FormatName,
     NonNegative,
+    Number,
     Positive,
     PositiveFloat,
     Problem,
     Seed,
     Share,
+    Whole,
     expectation,
-    found,
 )
 from zsre.trainer.losses import ContrastConfig, RankingConfig
 from zsre.trainer.model import ModelConfig
@@ -66,7 +67,7 @@ class LevelConfig:
     weight: NonNegative = 0.0
     top_k: Positive = 3
     slope: PositiveFloat = 15.0
-    level: float = 0.5
+    level: Number = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class TextConfig:
     """
 
     __pydantic_config__ = STRICT
-    sources: tuple[str, ...] = ("wikidata",)
+    sources: Annotated[tuple[str, ...], NOT_EMPTY] = ("wikidata",)
     phrasings: Literal["sample", "mix", "mean"] = "mean"
     drop_terms: Share = 0.0
     noise: NonNegative = 0.0
@@ -146,7 +147,7 @@ class CalibrationConfig:
 
     __pydantic_config__ = STRICT
     data: tuple[DataConfig, ...] = ()
-    folds: Annotated[int, Field(ge=2)] = 4
+    folds: Annotated[Whole, Field(ge=2)] = 4
     threshold: Share = 0.5
 
 
@@ -160,14 +161,14 @@ class TrainConfig:
     """
 
     __pydantic_config__ = STRICT
-    data: tuple[DataConfig, ...]
+    data: Annotated[tuple[DataConfig, ...], NOT_EMPTY]
     name: str = "sdzre"
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     relation_encoder: str | None = None
     split: str | None = None
     beyond_split: bool = False
     held_out: tuple[str, ...] = ()
-    max_tokens: Annotated[int, Field(ge=16)] = 128
+    max_tokens: Annotated[Whole, Field(ge=16)] = 128
     seed: Seed = 13
     texts: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -201,7 +202,7 @@ def read_configs(paths: Sequence[Path], overrides: Sequence[str] = ()) -> TrainC
     """
     layers = ConfigLayers()
     for path in paths:
-        layers.add_file(_read_mapping(path, "with at least 'data'" if path == paths[0] else "of fields"), str(path))
+        layers.add_file(read_mapping(path, "with at least 'data'" if path == paths[0] else "of fields"), str(path))
     for override in overrides:
         layers.add_flag(override)
     return _check(layers, str(paths[0]))
@@ -229,40 +230,6 @@ def find_data(path: str) -> Path:
         except OSError as error:
             raise ConfigError(f"{place}: cannot be read: {error.strerror}") from error
     raise ConfigError(f"{path}: no such file, neither here nor under {root} (set ZSRE_DATA to the data folder)")
-
-
-def _read_mapping(path: Path, what: str) -> dict[str, Any]:
-    data = _read_yaml(path)
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected a mapping {what} (found {found(data)})")
-    if "relations" in data and "data" not in data:
-        raise ConfigError(
-            f"{path}: is a relations file, which zsre-extract takes; give zsre-train a configuration, which begins "
-            "with the labelled files to train on, data: [{path: …}]: see configs/ and docs/training.md"
-        )
-    return data
-
-
-def _read_yaml(path: Path) -> object:
-    try:
-        text = path.read_text(encoding="utf-8")
-        guard = YamlGuard(path)
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            guard.check(event)
-        data: object = yaml.safe_load(text)
-    except RelationsFileError as error:
-        raise ConfigError(str(error)) from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{path}{where}: not YAML: {error.problem}: check indentation, brackets and quotes"
-        ) from error
-    except (yaml.YAMLError, ValueError) as error:  # also a date such as 2020-13-01
-        raise ConfigError(f"{path}: not YAML in UTF-8: {' '.join(str(error).split())}") from error
-    return data
 
 
 def _check(layers: ConfigLayers, place: str) -> TrainConfig:

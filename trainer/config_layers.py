@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from zsre.relations.errors import ConfigError
-from zsre.relations.problems import cut, shorten
+from zsre.relations.problems import cut
+from zsre.trainer.config_yaml import flag_value
 
 #: The names that lead to a value: those of its groups, then its own; an index where it stands in a list.
 Location = tuple[Any, ...]
@@ -39,10 +38,7 @@ class ConfigLayers:
             group = group.setdefault(parent, {})
             if not isinstance(group, dict):
                 raise ConfigError(f"{flag}: {parent!r} is not a group of fields; set it as a whole, {parent}=VALUE")
-        try:
-            group[path[-1]] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"{flag}: {shorten(text)} is not a YAML value") from error
+        group[path[-1]] = flag_value(text, flag)
         self._brought.append((brought, flag))
 
     def place_of(self, location: Sequence[object]) -> str | None:

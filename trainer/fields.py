@@ -5,10 +5,10 @@ The dataclasses that use these are checked by pydantic on reading; its own words
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from zsre.relations.problems import shorten
 from zsre.relations.readers import FORMATS
@@ -55,13 +55,34 @@ def _known_format(name: str) -> str:
     return name
 
 
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+def _no_truth(expected: str) -> Callable[[object], object]:
+    """Return what refuses true and false, which Python takes for the numbers 1 and 0."""
+
+    def check(value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(expected)
+        return value
+
+    return check
+
+
+def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
+    if not values:
+        raise ValueError("a list of at least one")
+    return values
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth("a whole number"))]
+Number = Annotated[float, BeforeValidator(_no_truth("a number"))]
+Positive = Annotated[Whole, Field(gt=0)]
+PositiveFloat = Annotated[Number, Field(gt=0)]
+Count = Annotated[Whole, Field(ge=0)]
 #: What all of the generators take that a seed goes to.
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-NonNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**63)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+#: For lists. A length that is asked for would be told as wrong wherever an item is, too.
+NOT_EMPTY: Final = AfterValidator(_not_empty)
 FormatName = Annotated[str, AfterValidator(_known_format)]
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zsre.trainer.fields import STRICT, NonNegative, Positive, PositiveFloat, Share
+from zsre.trainer.fields import STRICT, NonNegative, Number, Positive, PositiveFloat, Share
 
 Augmentation = Literal["mask", "cutoff", "dropout"]
 Augmented = Literal["contexts", "states"]
@@ -52,8 +52,8 @@ class RankingConfig:
     __pydantic_config__ = STRICT
     negatives: Negatives = "ranked"
     scope: Literal["batch", "seen"] = "batch"
-    hard_margin: float = 0.06
-    semi_hard_margin: float = 0.0
+    hard_margin: Number = 0.06
+    semi_hard_margin: Number = 0.0
     top_k: Positive = 3
     temperature: PositiveFloat = 0.05
     pair_weight: NonNegative = 0.0

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from zsre.relations.tokens import Pairing
 from zsre.relations.vectors import block_scales
 from zsre.trainer.distiller import FusionProjectionDistiller, GaussianAdaptiveSelector, GaussianReading, reject
-from zsre.trainer.fields import STRICT, NonNegative
+from zsre.trainer.fields import STRICT, NonNegative, Number
 
 DistillerParts = Literal["both", "projection", "gaussian", "none"]
 EntityPooling = Literal["weight", "max"]
@@ -33,7 +33,7 @@ class ModelConfig:
 
     __pydantic_config__ = STRICT
     pairing: Pairing = "shared"
-    alpha: Annotated[float, Field(ge=0, le=0.5)] = 0.33
+    alpha: Annotated[Number, Field(ge=0, le=0.5)] = 0.33
     distiller: DistillerParts = "both"
     gaussian: GaussianReading = "position"
     entity_pooling: EntityPooling = "weight"

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -11,7 +9,7 @@ from zsre.relations.yaml_guard import MAX_ALIASED, MAX_DEPTH, YamlGuard
 
 
 def watch(text: str) -> None:
-    guard = YamlGuard(Path("relations.yaml"))
+    guard = YamlGuard("relations.yaml")
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         guard.check(event)
 

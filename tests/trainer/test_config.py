@@ -102,6 +102,8 @@ def test_a_configuration_survives_being_written_and_read(written: Callable[[str]
         (PLAIN + "ranking: {top_k: 0}\n", "ranking.top_k: expected more than 0 (found 0)"),
         (PLAIN + "level: {slope: -1}\n", "level.slope: expected more than 0 (found -1)"),
         (PLAIN + "calibration: {folds: 1}\n", "calibration.folds: expected at least 2 (found 1)"),
+        (PLAIN + "texts: {sources: []}\n", "texts.sources: expected a list of at least one (found [])"),
+        ("data: []\n", "data: expected a list of at least one (found [])"),
         (PLAIN + "7: x\n", "7: expected text for the name of a field (found 7)"),
         ("data: a.jsonl\n", "data: expected a list (found 'a.jsonl')"),
         ("data: {path: a.jsonl}\n", "data: expected a list (found {'path': 'a.jsonl'})"),
@@ -129,19 +131,46 @@ def test_broken_yaml_is_named_by_its_line_in_one_line(written: Callable[[str], P
     assert str(caught.value).startswith(f"{path}, line 3: not YAML: ") and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            PLAIN + "seed: 1\noptim: {epochs: 3}\noptim: {warmup: 0}\n",
+            ":4: 'optim' is written twice, first on line 3",
+        ),
+        (PLAIN + "optim:\n  epochs: 3\n  'epochs': 5\n", ":4: 'epochs' is written twice, first on line 3"),
+        ("data:\n  - path: a\n    path: b\n", ":3: 'path' is written twice, first on line 2"),
+    ],
+)
+def test_what_yaml_would_drop_is_refused(written: Callable[[str], Path], text: str, expected: str) -> None:
+    path = written(text)
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert str(caught.value) == f"{path}{expected}: keep one"
+
+
+def test_no_number_is_true_or_false() -> None:
+    plain = TrainConfig((DataConfig("a", per_relation=1),)).to_dict()
+    plain["texts"]["adapter"] = {"ridge": 0.1, "width": 0.1}
+    plain["calibration"]["data"] = [{"path": "b", "per_relation": 1}]
+    plain = json.loads(json.dumps(plain))
+    numbers = [(place, value) for place, value in _values(plain) if type(value) in (int, float)]
+    assert len(numbers) > 35
+    for place, value in numbers:
+        with pytest.raises(ConfigError) as caught:
+            parse_config(_changed(plain, place, True), "here")
+        kind = "a whole number" if type(value) is int else "a number"
+        assert str(caught.value) == f"here: {'.'.join(map(str, place))}: expected {kind} (found True)"
+
+
 @pytest.mark.parametrize("value", [None, True, 7, -7, 0.5, 1e9, float("nan"), "word", [1], [[]], {"a": 1}, {7: 1}])
 def test_whatever_is_wrong_is_said_in_plain_words(value: object) -> None:
     """A value of every kind is put into every field, and what is refused is never told in the words of pydantic."""
     plain = json.loads(json.dumps(TrainConfig((DataConfig("a"),)).to_dict()))
     refused = 0
-    for place in _places(plain):
-        changed = copy.deepcopy(plain)
-        group: Any = changed
-        for part in place[:-1]:
-            group = group[part]
-        group[place[-1]] = value
+    for place, _ in _values(plain):
         try:
-            parse_config(changed, "here")
+            parse_config(_changed(plain, place, value), "here")
         except ConfigError as error:
             refused += 1
             for line in str(error).splitlines():
@@ -151,12 +180,23 @@ def test_whatever_is_wrong_is_said_in_plain_words(value: object) -> None:
     assert refused > 10
 
 
-def _places(value: object, *place: object) -> Iterator[tuple[Any, ...]]:
+def _values(value: object, *place: object) -> Iterator[tuple[tuple[Any, ...], object]]:
+    """Yield all that stands in plain data, with the names that lead there."""
     if place:
-        yield place
+        yield place, value
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
-        yield from _places(inner, *place, key)
+        yield from _values(inner, *place, key)
+
+
+def _changed(plain: dict[str, Any], place: tuple[Any, ...], value: object) -> dict[str, Any]:
+    """Return plain data with another value at a place."""
+    changed = copy.deepcopy(plain)
+    group: Any = changed
+    for part in place[:-1]:
+        group = group[part]
+    group[place[-1]] = value
+    return changed
 
 
 def test_long_values_and_long_lists_of_problems_are_cut_short(written: Callable[[str], Path]) -> None:
@@ -210,6 +250,8 @@ def test_overrides_are_yaml_values_set_on_top(written: Callable[[str], Path]) ->
         ("optim.epochs", "--set optim.epochs: expected FIELD=VALUE, as in optim.epochs=2"),
         ("data.0.path=b", "--set data.0.path=b: 'data' is not a group of fields; set it as a whole, data=VALUE"),
         ("optim.epochs=[", r"--set optim.epochs=\[: '\[' is not a YAML value"),
+        ("name={a: 1, a: 2}", "--set name={a: 1, a: 2}:1: 'a' is written twice, first on line 1: keep one"),
+        ("x=" + "[" * 5000, r"--set x=\[{57}…:1: more than 20 lists and mappings inside one another: close"),
         ("name=2020-13-01", "--set name=2020-13-01: '2020-13-01' is not a YAML value"),
     ],
 )
@@ -229,7 +271,7 @@ def test_overrides_that_cannot_be_meant(written: Callable[[str], Path], override
         # Of two flags for one field, the last one counts.
         (["seed=a", "seed=b"], "--set seed=b: seed: expected a whole number (found 'b')"),
         (["optim.epochs=1", "optim={epochs: 0}"], "--set optim={epochs: 0}: optim.epochs: expected more than 0 (found"),
-        (["data=" + "[" * 50 + "]" * 50], "--set data=" + "[" * 50 + "]]]]…: data.0: expected a mapping"),
+        (["data=[" + "a" * 100 + "]"], "--set data=[" + "a" * 53 + "…: data.0: expected a mapping"),
         # The flag is not to blame for what stands beside it in the file.
         (["level.slope=3"], "FILE: level.top_k: expected more than 0 (found -5)"),
     ],
