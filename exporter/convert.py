@@ -14,6 +14,7 @@ from zsre.exporter.parity import check_parity, engine_outputs, probe_inputs
 from zsre.exporter.precision import Precision, relations_at, sentences_at, widen_weights
 from zsre.relations.contract import TOKENIZER_KEY, Contract
 from zsre.relations.errors import ModelError, UsageError
+from zsre.relations.places import real_path
 from zsre.relations.tokens import prepare_tokenizer, read_tokenizer
 from zsre.runner.engine import load_engine, relations_path
 
@@ -28,7 +29,7 @@ def convert_model(source: Path, output: Path, precision: Precision) -> Exported:
     computes in less than 32 bits, or if the two differ by more than the precision explains; OutputError if the files
     cannot be written.
     """
-    sources, outputs = ({path.resolve(), relations_path(path).resolve()} for path in (source, output))
+    sources, outputs = ({real_path(path), real_path(relations_path(path))} for path in (source, output))
     if sources & outputs:
         raise UsageError(f"{output}: is what is converted; give the other precision another name")
     engine = load_engine(source, "cpu")

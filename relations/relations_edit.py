@@ -18,6 +18,7 @@ from typing import Final
 import yaml
 
 from zsre.relations.errors import OutputError, RelationsFileError
+from zsre.relations.places import looked_at, real_path
 from zsre.relations.relation import OwnCalibration, RelationSet
 from zsre.relations.relations_file import read_relations
 
@@ -43,7 +44,7 @@ def write_thresholds(
     one that it has. Raises RelationsFileError for a file that can't be read or edited, OutputError if writing fails.
     """
     # What a symbolic link stands for is replaced, and not the link.
-    real = target.resolve()
+    real = real_path(target)
     with _draft(source, real, thresholds, calibration) as (draft, after), _reporting(target):
         draft.chmod(_mode_of(real, source))
         draft.replace(real)
@@ -52,10 +53,11 @@ def write_thresholds(
 
 def check_editable(source: Path, target: Path) -> None:
     """Raise whatever `write_thresholds` would raise for these files; nothing is left behind."""
-    if target.exists() and not target.is_file():
-        raise OutputError(f"{target}: is no file that could be replaced: give another name")
+    with looked_at(target, OutputError):
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{target}: is no file that could be replaced: give another name")
     thresholds = dict.fromkeys(read_relations(source).ids, 0.5)
-    with _draft(source, target.resolve(), thresholds, OwnCalibration("model", 1.5, -0.5)):
+    with _draft(source, real_path(target), thresholds, OwnCalibration("model", 1.5, -0.5)):
         pass
 
 

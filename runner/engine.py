@@ -24,6 +24,7 @@ from zsre.relations.contract import (
     read_contract,
 )
 from zsre.relations.errors import ModelError
+from zsre.relations.places import looked_at
 from zsre.relations.relation import RelationSet
 from zsre.relations.relation_texts import relation_texts
 from zsre.relations.tokens import (
@@ -285,8 +286,9 @@ def _workers(graph: Graph, threads: int | None) -> Workers:
 
 def _open_relations(model: Path, device: Device) -> tuple[Half, Contract]:
     beside = relations_path(model)
-    if not beside.is_file():
-        raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
+    with looked_at(beside, ModelError):
+        if not beside.is_file():
+            raise ModelError(f"{model}: {beside.name} is missing beside it; a model is both files, so copy both")
     return _open_half(beside, RELATIONS_ROLE, device)
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsre.relations.errors import DataError, OutputError
+from zsre.relations.places import looked_at
 from zsre.relations.private_files import make_private
 from zsre.relations.problems import shorten
 from zsre.relations.relation import RelationSet
@@ -89,8 +90,11 @@ def allowed_types(relations: RelationSet) -> AllowedTypes:
 
 
 def is_kept(path: Path) -> bool:
-    """Tell whether a path is a directory of vectors."""
-    return (path / MARKER).is_file()
+    """Tell whether a path is a directory of vectors, as far as it may be looked into."""
+    try:
+        return (path / MARKER).is_file()
+    except OSError:
+        return False
 
 
 def mentions_path(directory: Path, index: int) -> Path:
@@ -164,8 +168,9 @@ def _identity(facts: KeptFacts) -> KeptFacts:
 def check_kept_target(path: Path, overwrite: bool) -> None:
     """Raise OutputError unless vectors may go to this directory; change nothing."""
     nothing = {LOCK_FILE, temporary_name(MARKER)}
-    if not path.exists() or (path.is_dir() and all(entry.name in nothing for entry in path.iterdir())):
-        return
+    with looked_at(path, OutputError):
+        if not path.exists() or (path.is_dir() and all(entry.name in nothing for entry in path.iterdir())):
+            return
     if not path.is_dir():
         raise OutputError(f"--save-pairs {path}: is not a directory; name another one")
     if not is_kept(path):

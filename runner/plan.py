@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zsre.relations.errors import OutputError, UsageError
+from zsre.relations.places import is_same
 from zsre.runner.corpus import CutSettings
 from zsre.runner.flags import STANDARD_INPUT, check_flags, check_least
 from zsre.runner.inputs import Kind, Segment, find_segments
@@ -143,7 +144,7 @@ def _check_saving(args: argparse.Namespace, plan: Plan) -> None:
         shown = readable(re.sub(":/+", "://", plan.kept.as_posix(), count=1))
         raise UsageError(f"--save-pairs {shown}: vectors are kept in a directory of this machine, or one mounted")
     folder = plan.output.folder
-    if isinstance(folder, LocalFolder) and plan.kept.resolve() == folder.path.resolve():
+    if isinstance(folder, LocalFolder) and is_same(plan.kept, folder.path):
         raise UsageError(f"--save-pairs {plan.kept}: is where the triples go; name another directory")
     if args.dry_run:
         return

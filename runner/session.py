@@ -15,9 +15,9 @@ from typing import Final
 import onnxruntime as ort
 
 from zsre.relations.errors import ModelError, UsageError
+from zsre.relations.places import looked_at
 
 logger = logging.getLogger(__name__)
-DEVICES = ("auto", "cpu", "cuda")
 CUDA_PROVIDER: Final = "CUDAExecutionProvider"
 #: What is said to compute in 32 bits does: TensorFloat-32, the default, keeps 10 bits of what it multiplies.
 CUDA_OPTIONS: Final[Mapping[str, str]] = {"use_tf32": "0"}
@@ -96,10 +96,7 @@ def open_session(path: Path, device: Device) -> ort.InferenceSession:
 
     Raises ModelError for a file that is missing or that ONNX Runtime cannot read.
     """
-    if path.is_dir():
-        raise ModelError(f"{path}: a folder, not a model file; if it is a run directory, zsre-export makes one of it")
-    if not path.is_file():
-        raise ModelError(f"{path}: no such model file; make one with zsre-export")
+    _check_readable(path)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = THREADS_IN_A_RUN
@@ -114,6 +111,18 @@ def open_session(path: Path, device: Device) -> ort.InferenceSession:
         logger.warning("CUDA could not be started, so this runs on the CPU; see: pip install 'zsre[cuda]'")
         return open_session(path, choose_device("cpu"))
     return session
+
+
+def _check_readable(path: Path) -> None:
+    """Raise ModelError for what ONNX Runtime would only tell by a number, or not at all."""
+    with looked_at(path, ModelError):
+        if path.is_dir():
+            raise ModelError(
+                f"{path}: a folder, not a model file; if it is a run directory, zsre-export makes one of it"
+            )
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file; make one with zsre-export")
+        path.open("rb").close()
 
 
 def first_line(error: BaseException) -> str:

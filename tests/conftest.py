@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -19,6 +21,28 @@ if TYPE_CHECKING:
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("zsre", deadline=None)
 settings.load_profile("zsre")
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody look at what is called or lies in ``locked``, as permissions do to all but root."""
+    stat, open_path = Path.stat, Path.open
+
+    def refuse(path: Path) -> None:
+        if "locked" in path.parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def refusing_stat(path: Path, **options: Any) -> os.stat_result:
+        refuse(path)
+        return stat(path, **options)
+
+    def refusing_open(path: Path, *arguments: Any, **options: Any) -> Any:
+        refuse(path)
+        return open_path(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "stat", refusing_stat)
+    monkeypatch.setattr(Path, "open", refusing_open)
+
 
 WORDS = (
     "[PAD] [unused0] [unused1] [unused2] [unused3] [unused4] [UNK] [CLS] [SEP] [MASK] the a of in and was is by to "

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from zsre.relations.errors import ConfigError
+from zsre.relations.places import looked_at
 from zsre.relations.problems import SHOWN_PROBLEMS, cut
 from zsre.trainer.config_layers import ConfigLayers
 from zsre.trainer.config_yaml import read_mapping
@@ -224,11 +225,9 @@ def find_data(path: str) -> Path:
         direct = Path(path)
     root = Path(os.environ.get("ZSRE_DATA", "data"))
     for place in (direct, root / path):
-        try:
+        with looked_at(place, ConfigError):
             if place.exists():
                 return place
-        except OSError as error:
-            raise ConfigError(f"{place}: cannot be read: {error.strerror}") from error
     raise ConfigError(f"{path}: no such file, neither here nor under {root} (set ZSRE_DATA to the data folder)")
 
 

@@ -105,10 +105,12 @@ def test_a_model_is_not_converted_onto_itself(shared: ExportedRun, tmp_path: Pat
     assert (tmp_path / "model.relations.onnx").read_bytes() == shared.exported.relations.read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["missing", "no model", "no relations"])
+@pytest.mark.parametrize("damage", ["missing", "circle", "no model", "no relations"])
 def test_a_source_that_cannot_be_used_is_told(damage: str, shared: ExportedRun, tmp_path: Path) -> None:
     source = tmp_path / "model.onnx"
-    if damage != "missing":
+    if damage == "circle":
+        source.symlink_to(source)
+    elif damage != "missing":
         shutil.copy(shared.exported.model, source)
     if damage == "no model":
         source.write_bytes(b"no model")

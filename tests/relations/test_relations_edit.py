@@ -160,6 +160,12 @@ def test_tabs_that_are_read_but_not_edited_are_told(text: str, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.usefixtures("locked")
+def test_a_place_that_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"^locked/new\.yaml: cannot be read: Permission denied"):
+        check_editable(_save(tmp_path, BLOCK), Path("locked/new.yaml"))
+
+
 def test_a_place_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     path = _save(tmp_path, BLOCK)
     pipe, folder = tmp_path / "pipe", tmp_path / "folder"

@@ -273,6 +273,14 @@ def test_types_that_nothing_has_are_refused_for_vectors_as_for_a_text(
     assert not Path("kept").exists()
 
 
+@pytest.mark.usefixtures("locked")
+def test_places_that_may_not_be_looked_into_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("locked/corpus.jsonl", "relations.yaml", "out") == 2
+    assert "locked/corpus.jsonl: Permission denied" in _error(capsys)
+    assert _run("corpus.jsonl", "relations.yaml", "out", "--save-pairs", "locked/vectors") == 4
+    assert "locked/vectors: cannot be read: Permission denied; check the path" in _error(capsys)
+
+
 def test_where_vectors_may_not_go(capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").touch()
     Path("folder").mkdir()

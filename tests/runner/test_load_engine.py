@@ -13,7 +13,7 @@ from zsre.relations.contract import CONTRACT_KEY, TOKENIZER_KEY
 from zsre.relations.errors import ModelError, UsageError
 from zsre.runner import engine as engine_module
 from zsre.runner import session
-from zsre.runner.engine import load_engine, relations_path, shipped_model
+from zsre.runner.engine import load_engine, load_relation_engine, relations_path, shipped_model
 
 
 @pytest.fixture
@@ -45,6 +45,12 @@ def test_without_the_relation_half(model: Path) -> None:
     assert refusal(model) == (
         "model.onnx: model.relations.onnx is missing beside it; a model is both files, so copy both"
     )
+
+
+@pytest.mark.usefixtures("locked")
+def test_with_a_relation_half_that_may_not_be_looked_at() -> None:
+    with pytest.raises(ModelError, match=r"^locked/model\.relations\.onnx: cannot be read: Permission denied"):
+        load_relation_engine(Path("locked/model.onnx"), "cpu")
 
 
 def test_with_the_relation_half_of_another_model(model: Path) -> None:

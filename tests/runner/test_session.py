@@ -141,6 +141,20 @@ def test_a_model_file_that_is_not_there(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/model.onnx: no such model file; make one with zsre-export"
 
 
+@pytest.mark.usefixtures("locked")
+def test_a_model_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "cannot be read: Permission denied; check the path and its permissions"
+    with pytest.raises(ModelError, match=f"^locked/model.onnx: {told}"):
+        open_session(Path("locked/model.onnx"), CPU)
+    file = tmp_path / "locked"
+    file.touch()
+    # It may be looked at, but not opened.
+    monkeypatch.setattr(Path, "is_dir", lambda path: False)
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    with pytest.raises(ModelError, match=f"^{file}: {told}"):
+        open_session(file, CPU)
+
+
 def test_a_folder_instead_of_a_model_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         open_session(tmp_path, CPU)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import errno
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -378,15 +377,8 @@ def test_a_configuration_cannot_be_changed() -> None:
     assert isinstance(config, TrainConfig)
 
 
+@pytest.mark.usefixtures("locked")
 @pytest.mark.parametrize("name", ["x" * 5000, "locked/data.jsonl"])
-def test_data_that_cannot_be_looked_for_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    exists = Path.exists
-
-    def without_rights(path: Path) -> bool:
-        if "locked" in path.parts:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return exists(path)
-
-    monkeypatch.setattr(Path, "exists", without_rights)
+def test_data_that_cannot_be_looked_for_is_told(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^(x+|locked/data\.jsonl): cannot be read: (File name too long|Permission)"):
         find_data(name)
