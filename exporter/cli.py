@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
+from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
 from zsre.relations.terminal import PlainFormatter, printable_lines
-from zsre.runner.engine import shipped_model
 
 if TYPE_CHECKING:
     from zsre.exporter.files import Exported
 
 PROGRAM: Final = "zsre-export"
-INTERRUPTED: Final = 130
 RUNS: Final = Path("runs")
 #: What stands for the model that comes with zsre, where a file is asked for.
 SHIPPED: Final = "shipped"
@@ -81,8 +80,9 @@ def export(arguments: argparse.Namespace) -> None:
 def exported_run(arguments: argparse.Namespace) -> tuple[Exported, str]:
     """Export a run; return what came of it, and what it was compared with."""
     try:
-        from zsre.exporter.export import export_run
-        from zsre.trainer.checkpoint import read_run
+        with interrupts_deferred():
+            from zsre.exporter.export import export_run
+            from zsre.trainer.checkpoint import read_run
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"exporting a run needs {error.name}: pip install 'zsre[train]'") from error
     run = arguments.run or newest_run(RUNS)
@@ -94,7 +94,9 @@ def exported_run(arguments: argparse.Namespace) -> tuple[Exported, str]:
 def converted(arguments: argparse.Namespace) -> tuple[Exported, str]:
     """Make another precision of a model; return what came of it, and what it was compared with."""
     try:
-        from zsre.exporter.convert import convert_model
+        with interrupts_deferred():
+            from zsre.exporter.convert import convert_model
+            from zsre.runner.engine import shipped_model
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"converting a model needs {error.name}: pip install 'zsre[convert]'") from error
     source = shipped_model() if str(arguments.source) == SHIPPED else arguments.source

@@ -15,7 +15,8 @@ from typing import Final, NoReturn
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import UsageError, ZsreError
-from zsre.runner.entry import INTERRUPTED, interrupts_deferred, open_standard_streams
+from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
+from zsre.runner.entry import open_standard_streams
 from zsre.runner.flags import add_flags
 from zsre.runner.lines import MAX_LINE_BYTES
 from zsre.runner.logs import FORMATS, configure_logging, tell_end

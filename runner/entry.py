@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from zsre.relations.errors import ZsreError
+from zsre.relations.interrupts import INTERRUPTED
 from zsre.runner.logs import configure_logging, tell_end
-
-INTERRUPTED: Final = 130
 
 
 def run_command(
@@ -53,20 +49,3 @@ def open_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
-
-
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Hear of Ctrl-C at the end: modules that aren't Python make an ImportError of it while they load."""
-    heard: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if heard:
-        raise KeyboardInterrupt

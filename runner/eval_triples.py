@@ -10,9 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from zsre.relations.catalogue import is_catalogue
 from zsre.relations.equivalents import seen_overlap
-from zsre.relations.errors import DataError, UsageError
+from zsre.relations.errors import DataError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.readers import read_labelled
 from zsre.relations.relation import OwnCalibration, RelationSet, understood_types
@@ -21,12 +20,13 @@ from zsre.relations.relations_file import check_types
 from zsre.runner.calibrate import CrossValidated, Fitted, cross_validate, fit
 from zsre.runner.entities import load_annotator
 from zsre.runner.evaluate import open_training, read_training, sentence_key, some
+from zsre.runner.flags import DEFAULT_ENTITIES
 from zsre.runner.gold import decided_relations
 from zsre.runner.job import Job
 from zsre.runner.records import RecordSettings
 from zsre.runner.rules import make_rules
 from zsre.runner.scorer import load_scorer
-from zsre.runner.triple_eval import DEFAULT_ENTITIES, Measured, measure
+from zsre.runner.triple_eval import Measured, measure
 from zsre.runner.triple_metrics import Judged
 from zsre.runner.triple_report import TripleEvaluation
 
@@ -104,30 +104,6 @@ def calibrate(arguments: argparse.Namespace, relations: RelationSet) -> Calibrat
     own = OwnCalibration(contract.fingerprint, round(fitted.slope, 6), round(fitted.intercept, 6))
     written = write_thresholds(Path(arguments.relations), arguments.output, thresholds, own)
     return Calibrated(job, measured, fitted, validated, len(texts), written, target)
-
-
-def check_calibration_flags(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for flags of ``--calibrate`` that cannot be meant."""
-    if not arguments.calibrate:
-        for flag, value in (("--output", arguments.output), ("--target-precision", arguments.target_precision)):
-            if value is not None:
-                raise UsageError(f"{flag} {value}: is for --calibrate FILE, which fits thresholds to labelled data")
-        return
-    for flag, given in (("--training-data", arguments.training_data), ("--per-class", arguments.per_class)):
-        if given:
-            raise UsageError(f"{flag}: is for measuring, and --calibrate fits: measure its file with --triples then")
-    name = arguments.relations
-    if is_catalogue(name) or name.endswith(".json"):
-        raise UsageError(
-            f"--relations {name}: --calibrate writes a copy of a relations file in YAML: write the relations that you "
-            "look for into one"
-        )
-    if arguments.output is None:
-        raise UsageError("--calibrate: where the relations file goes is missing: give -o FILE (it may be the old one)")
-    if arguments.target_precision is not None and not 0 < arguments.target_precision < 1:
-        raise UsageError(f"--target-precision {arguments.target_precision}: must lie between 0 and 1, as in 0.9")
-    if arguments.target_precision is not None and arguments.threshold is not None:
-        raise UsageError("--target-precision chooses the thresholds, and so does --threshold: give one of them")
 
 
 @contextmanager

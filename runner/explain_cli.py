@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import DataError, UsageError
+from zsre.relations.interrupts import interrupts_deferred
 from zsre.relations.terminal import printable
-from zsre.runner.entry import interrupts_deferred, run_command
+from zsre.runner.entry import run_command
 from zsre.runner.flags import STANDARD_INPUT, add_flags, check_flags, check_least
 from zsre.runner.lines import MAX_LINE_BYTES, RawLine
 from zsre.runner.records import Reason, Record, RecordSettings, Reject, parse_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from zsre.relations.errors import UsageError
 
@@ -16,6 +16,10 @@ STANDARD_INPUT: Final = "-"
 MAX_RELATIONS: Final = 3
 #: Mentions in a sentence beyond which pairs that lie far apart are left out, likewise.
 MAX_MENTIONS: Final = 40
+#: Whose mentions are paired where triples are measured: the labels' own, those that spaCy finds, or both.
+Entities = Literal["given", "spacy", "both"]
+ENTITIES: Final[tuple[Entities, ...]] = get_args(Entities)
+DEFAULT_ENTITIES: Final = "given"
 _FLAGS: Final[Mapping[str, Mapping[str, Any]]] = {
     "--relations": {"metavar": "FILE", "help": "needed: relations file, or wikidata, or wikidata:P112,P26"},
     "--model": {"type": Path, "metavar": "FILE", "help": "model.onnx to use (default: the one that ships)"},

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from zsre.relations.command_line import CommandParser
+from zsre.relations.interrupts import interrupts_deferred
 from zsre.relations.terminal import printable_lines
-from zsre.runner.entry import interrupts_deferred, run_command
+from zsre.runner.entry import run_command
 from zsre.runner.flags import check_least
 
 PROGRAM: Final = "zsre-judge"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from zsre.relations.errors import MissingExtraError, ModelError
 from zsre.relations.examples import Mention
+from zsre.relations.interrupts import interrupts_deferred
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -122,7 +123,7 @@ def load_pipeline(name: str | None = None) -> SpacyPipeline:
     """
     # The one from PyPI answers to the official one's name as well.
     chosen = installed_default() if name is None or name == DEFAULT_PIPELINES[0] else name
-    with _torch_hidden(unless=_needs_torch(chosen)):
+    with _torch_hidden(unless=_needs_torch(chosen)), interrupts_deferred():
         import spacy
     try:
         nlp = spacy.load(chosen)
@@ -201,10 +202,19 @@ def _needs_torch(pipeline: str) -> bool:
     try:
         requirements = importlib.metadata.requires(pipeline) or []
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        meta = Path(pipeline) / "meta.json"
-        requirements = json.loads(meta.read_text("utf-8")).get("requirements", []) if meta.is_file() else []
+        requirements = _requirements(Path(pipeline) / "meta.json")
     names = {re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower() for requirement in requirements}
     return not _NEEDS_TORCH.isdisjoint(name.replace("_", "-") for name in names)
+
+
+def _requirements(meta: Path) -> list[str]:
+    """Return what a pipeline's folder says that it needs, as far as that can be read: spaCy tells what is wrong."""
+    try:
+        said = json.loads(meta.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    found = said.get("requirements") if isinstance(said, dict) else None
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from zsre.relations.contract import Contract
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError
+from zsre.relations.interrupts import interrupts_deferred
+from zsre.relations.places import looked_at
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.engine import load_engine
@@ -90,19 +92,25 @@ def load_scorer(path: Path | None, device: str, threads: int | None) -> Scorer:
     Raises ModelError for what is neither, MissingExtraError for a run directory where torch is missing, and
     UsageError for a device that is not there, or for threads that a run directory would not heed.
     """
-    if path is not None and path.is_dir():
-        if threads:
-            raise UsageError(
-                f"--threads {threads}: is for exported models, and {path} is a run directory: zsre-export it first"
-            )
-        return _load_run(path, device)
-    return load_engine(path, device, threads)
+    if path is None or not _is_folder(path):
+        return load_engine(path, device, threads)
+    if threads:
+        raise UsageError(
+            f"--threads {threads}: is for exported models, and {path} is a run directory: zsre-export it first"
+        )
+    return _load_run(path, device)
+
+
+def _is_folder(path: Path) -> bool:
+    with looked_at(path, ModelError):
+        return path.is_dir()
 
 
 def _load_run(path: Path, device: str) -> Scorer:
     for entry in entry_points(group=SCORERS, name="run-directory"):
         try:
-            load: Callable[[Path, str], Scorer] = entry.load()
+            with interrupts_deferred():
+                load: Callable[[Path, str], Scorer] = entry.load()
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a run directory needs {error.name}: pip install 'zsre[train]'") from error
         return load(path, device)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 
@@ -19,16 +19,13 @@ from zsre.runner.batch import Batch, decide_batch, encoded_batches
 from zsre.runner.counts import Counts
 from zsre.runner.decide import Decisions
 from zsre.runner.entities import Annotator, Document
+from zsre.runner.flags import Entities
 from zsre.runner.gold import Fact, Gold, Verdict
 from zsre.runner.job import Job
 from zsre.runner.records import Record
 from zsre.runner.rules import Rules
 from zsre.runner.triple_metrics import Judged
 
-#: Whose mentions are paired: the labels' own, those that spaCy finds, or both.
-Entities = Literal["given", "spacy", "both"]
-ENTITIES: Final[tuple[Entities, ...]] = get_args(Entities)
-DEFAULT_ENTITIES: Final = "given"
 #: Texts annotated at a time.
 _CHUNK: Final = 256
 

@@ -15,11 +15,12 @@ from zsre.relations.equivalents import Overlap
 from zsre.relations.metrics import LIKELY, Scores
 from zsre.relations.relation import RelationSet
 from zsre.runner.counts import counted
+from zsre.runner.flags import Entities
 from zsre.runner.job import Job
 from zsre.runner.overlap_report import overlap_figures, overlap_lines, seen_mark
 from zsre.runner.scorer import Scorer
 from zsre.runner.tables import figures_table, name_cell, percent, print_line
-from zsre.runner.triple_eval import Entities, Measured
+from zsre.runner.triple_eval import Measured
 from zsre.runner.triple_metrics import Counted, Curve, Reliability, curve, reliability, scores
 
 #: Points of a curve in the log.

@@ -43,7 +43,7 @@ FORBIDDEN_FLAGS = {"allow_pickle", "trust_remote_code", "shell"}
 #: git, asked for the commit that zsre itself runs from; the name of the machine, for a message; zsre-train, which
 #: starts itself for each fold; and the error that torch raises for a file that would have to be unpickled.
 ALLOWED = {
-    "runner/eval_cli.py: imports subprocess",
+    "runner/eval_log.py: imports subprocess",
     "runner/ray_executor.py: imports socket",
     "trainer/encoders.py: imports pickle",
     "trainer/fold_processes.py: imports subprocess",

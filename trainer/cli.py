@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
+from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
 if TYPE_CHECKING:  # these need torch, without which the command still says what to install
@@ -24,7 +25,6 @@ if TYPE_CHECKING:  # these need torch, without which the command still says what
 
 logger = logging.getLogger(__name__)
 PROGRAM: Final = "zsre-train"
-INTERRUPTED: Final = 130
 DEFAULT_CONFIG: Final = Path("zsre-train.yaml")
 
 
@@ -84,13 +84,14 @@ def train(arguments: argparse.Namespace) -> None:
     """Set up, train, calibrate if the configuration says so, and say where the result is."""
     check_arguments(arguments)
     try:
-        import torch
+        with interrupts_deferred():
+            import torch
 
-        from zsre.trainer.checkpoint import is_started, read_run
-        from zsre.trainer.fold_processes import folds_beside
-        from zsre.trainer.folds import calibrate
-        from zsre.trainer.loop import fit
-        from zsre.trainer.setup import choose_device
+            from zsre.trainer.checkpoint import is_started, read_run
+            from zsre.trainer.fold_processes import folds_beside
+            from zsre.trainer.folds import calibrate
+            from zsre.trainer.loop import fit
+            from zsre.trainer.setup import choose_device
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"training needs {error.name}: pip install 'zsre[train]'") from error
     device = choose_device(arguments.device)

@@ -13,8 +13,8 @@ from zsre.relations.pronouns import without_pronouns
 from zsre.relations.readers import read_labelled
 from zsre.relations.relation import RelationSet
 from zsre.runner.evaluate import sentence_key
+from zsre.runner.flags import Entities
 from zsre.runner.gold import decided_relations
-from zsre.runner.triple_eval import Entities
 from zsre.trainer.config import find_data
 
 Gold = Literal["evidence", "labels"]

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.interrupting import assert_interrupted
 from zsre.exporter import cli
 from zsre.exporter.cli import newest_run
 from zsre.relations.errors import ModelError
+from zsre.runner import engine
 from zsre.runner.engine import load_engine
 
 
@@ -117,6 +119,18 @@ def test_an_interruption(
     assert list(place.iterdir()) == [runs]
 
 
+@pytest.mark.parametrize(
+    ("source", "at", "loaded"),
+    [
+        (["--run", "runs"], "torch.nn", "zsre.exporter.export"),
+        (["--from", "other.onnx"], "onnx", "zsre.exporter.convert"),
+    ],
+)
+def test_an_interruption_while_modules_load(source: list[str], at: str, loaded: str) -> None:
+    told = "zsre-export: interrupted before the export was complete; run it again\n"
+    assert_interrupted("zsre.exporter.cli", at, loaded, ["model.onnx", *source], told)
+
+
 @pytest.mark.parametrize("output", ["letter.txt/model.onnx", "letter.txt/below/model.onnx"])
 def test_a_path_that_cannot_be_written(
     output: str, runs: Path, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -158,7 +172,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_model_that_ships_is_converted_by_name(
     place: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "shipped_model", lambda: tiny_model)
+    monkeypatch.setattr(engine, "shipped_model", lambda: tiny_model)
     assert cli.main(["gpu.onnx", "--from", "shipped", "--precision", "cuda-fp16"]) == 0
     shown = capsys.readouterr()
     assert shown.err == f"converting {tiny_model}\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 #: Makes a command run on a fake model and pipeline.
 FAKES = (
-    "import sys; from zsre.runner import cli, eval_cli, explain_cli, job_spec; "
+    "import sys; from zsre.runner import cli, eval_cli, eval_command, explain_cli, job_spec; "
     "from tests.runner.fakes import FakeAnnotator, FakeEngine; "
     "job_spec.load_engine = lambda *_: FakeEngine(); job_spec.load_annotator = lambda *_: FakeAnnotator(); "
-    "eval_cli.load_scorer = lambda *_: FakeEngine(); "
+    "eval_command.load_scorer = lambda *_: FakeEngine(); "
 )
 
 

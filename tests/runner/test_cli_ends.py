@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interrupting import assert_interrupted
 from tests.runner.fakes import RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from tests.runner.streams import assert_ends
 from zsre.runner import cli, job_spec
@@ -65,20 +66,10 @@ def test_an_interruption_before_the_start_says_so(
     assert capsys.readouterr().err == "zsre-extract: interrupted before anything was written\n"
 
 
-def test_an_interruption_while_modules_load_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code = (
-        "import os, signal, sys; from zsre.runner import cli\n"
-        "assert not {'numpy', 'onnxruntime', 'pyarrow', 'rich', 'spacy', 'yaml'} & set(sys.modules), 'loads too much'\n"
-        "class Interrupting:\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'onnxruntime': os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Interrupting())\n"
-        "code = cli.main(['corpus.jsonl', '--relations', 'relations.yaml'])\n"
-        "assert 'zsre.runner.text_command' in sys.modules, 'a module was cut off while it loaded'\n"
-        "sys.exit(code)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "zsre-extract: interrupted before anything was written\n")
+def test_an_interruption_while_modules_load_says_so() -> None:
+    arguments = ["corpus.jsonl", "--relations", "relations.yaml"]
+    told = "zsre-extract: interrupted before anything was written\n"
+    assert_interrupted("zsre.runner.cli", "onnxruntime", "zsre.runner.text_command", arguments, told)
 
 
 def test_what_nobody_expected_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -13,10 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.interrupting import assert_interrupted
 from tests.runner.fakes import FakeEngine, jsonl
 from tests.runner.streams import assert_ends
 from zsre.relations.errors import ModelError, OutputError
-from zsre.runner import eval_cli
+from zsre.runner import eval_command, eval_log
 from zsre.runner.eval_cli import main
 from zsre.runner.scorer import Scorer, load_scorer
 
@@ -43,7 +42,7 @@ def record(number: int, text: str, *relations: str) -> dict[str, object]:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in a folder with data, relations and a split, where every model is the fake one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(eval_cli, "load_scorer", fake_scorer)
+    monkeypatch.setattr(eval_command, "load_scorer", fake_scorer)
     records = [record(number, f"{number} {TEXTS[relation]}", relation) for number in range(10) for relation in TEXTS]
     records.append(record(99, TEXTS["P112"], "P26"))
     records.append(record(98, TEXTS["P112"]))
@@ -108,7 +107,7 @@ def test_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(line)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found.pop("date"))
     expected = {
-        "zsre": version("zsre"), "commit": eval_cli.current_commit(),
+        "zsre": version("zsre"), "commit": eval_log.current_commit(),
         "data": "data.jsonl", "texts": "relations.yaml", "split": "split",
         "part": "eval", "per_relation": 4, "seed": 5, "model": "fake", "relations": 2, "pairs": 8, "seen": ["P26"],
     }  # fmt: skip
@@ -121,7 +120,7 @@ def test_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_progress_on_a_terminal_leaves_the_output_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eval_cli, "Console", lambda **options: Console(force_terminal=True, **options))
+    monkeypatch.setattr(eval_command, "Console", lambda **options: Console(force_terminal=True, **options))
     assert run("--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["pairs"] == 31
@@ -146,13 +145,13 @@ def test_the_log_grows_by_the_line_that_is_printed(capsys: pytest.CaptureFixture
 def test_a_log_that_cannot_be_written_is_said_before_anything_is_measured(
     log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eval_cli, "load_scorer", never)
+    monkeypatch.setattr(eval_command, "load_scorer", never)
     assert refused(capsys, "--log", log, code=4).startswith(f"--log {log}: cannot be written: ")
 
 
 @pytest.mark.parametrize("log", ["data.jsonl", "relations.yaml", "link.jsonl", "again/data.jsonl"])
 def test_what_is_read_is_no_log(log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eval_cli, "load_scorer", never)
+    monkeypatch.setattr(eval_command, "load_scorer", never)
     Path("link.jsonl").symlink_to("data.jsonl")
     Path("again").symlink_to(Path.cwd())
     before = {name: Path(name).read_bytes() for name in ("data.jsonl", "relations.yaml")}
@@ -162,17 +161,24 @@ def test_what_is_read_is_no_log(log: str, capsys: pytest.CaptureFixture[str], mo
     assert before == {name: Path(name).read_bytes() for name in before}
 
 
+@pytest.mark.usefixtures("locked")
+@pytest.mark.parametrize(("log", "why"), [("locked/log", "Permission denied"), ("circle", "Too many levels of symb")])
+def test_a_log_that_leads_nowhere(log: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("circle").symlink_to("circle")
+    assert refused(capsys, "--log", log, code=4).startswith(f"--log {log}: cannot be written: {why}")
+
+
 def test_a_log_that_takes_no_more_in_the_end_costs_no_figures(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = eval_cli.append
+    append = eval_command.append
 
     def full(log: Path, text: str) -> None:
         append(log, "")
         if text:
             raise OutputError("--log log.jsonl: cannot be written: No space left on device")
 
-    monkeypatch.setattr(eval_cli, "append", full)
+    monkeypatch.setattr(eval_command, "append", full)
     assert run("--json", "--log", "log.jsonl") == 4
     said = capsys.readouterr()
     assert json.loads(said.out)["f1"] == 96.97 and "No space left on device" in said.err
@@ -296,7 +302,7 @@ def test_data_whose_every_sentence_was_trained_on(capsys: pytest.CaptureFixture[
 def test_what_cannot_be_meant_is_refused_before_a_model_is_loaded(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eval_cli, "load_scorer", never)
+    monkeypatch.setattr(eval_command, "load_scorer", never)
     Path("one.yaml").write_text("relations: [{name: capital, description: the capital of this country}]\n")
     assert refused(capsys, *arguments).startswith(message)
 
@@ -322,7 +328,7 @@ def test_a_model_that_cannot_be_loaded(capsys: pytest.CaptureFixture[str], monke
         asked.extend(arguments)
         raise ModelError("other.onnx: no such model file; make one with zsre-export")
 
-    monkeypatch.setattr(eval_cli, "load_scorer", fail)
+    monkeypatch.setattr(eval_command, "load_scorer", fail)
     assert refused(capsys, "other.onnx", "--device", "cpu", "--threads", "2") == (
         "other.onnx: no such model file; make one with zsre-export"
     )
@@ -335,10 +341,16 @@ def test_ctrl_c_leaves_no_line_in_the_log(capsys: pytest.CaptureFixture[str], mo
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(eval_cli, "evaluate", stop)
+    monkeypatch.setattr(eval_command, "evaluate", stop)
     assert run("--log", "log.jsonl") == 130
     assert capsys.readouterr().err == "zsre-eval: interrupted; nothing was logged\n"
     assert Path("log.jsonl").read_text(encoding="utf-8") == ""
+
+
+def test_ctrl_c_while_modules_load_is_heard_once_they_are_loaded() -> None:
+    arguments = ["--data", "data.jsonl", "--relations", "relations.yaml"]
+    told = "zsre-eval: interrupted; nothing was logged\n"
+    assert_interrupted("zsre.runner.eval_cli", "onnxruntime", "zsre.runner.eval_command", arguments, told)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell closes streams")
@@ -359,48 +371,6 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert (main(["--version"]), capsys.readouterr().out) == (0, f"zsre {version('zsre')}\n")
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_commit_says_whether_there_are_changes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def git(*arguments: str) -> str:
-        names = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-        return subprocess.run(["git", *names, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-    (place / "runner").mkdir()
-    monkeypatch.setattr(eval_cli, "SOURCE", place / "runner")
-    assert eval_cli.current_commit() is None
-    git("init", "--quiet")
-    (place / "results").mkdir()
-    log = place / "results" / "log.jsonl"
-    log.touch()
-    git("add", "split.json", "results")
-    git("commit", "--quiet", "--message", "one")
-    commit = git("rev-parse", "--short=12", "HEAD")
-    log.write_text("a measurement", encoding="utf-8")
-    assert eval_cli.current_commit() == commit
-    write_split(train=[], eval=["P26"], test=[])
-    assert eval_cli.current_commit() == f"{commit}+"
-    (place / "lib" / "runner").mkdir(parents=True)
-    monkeypatch.setattr(eval_cli, "SOURCE", place / "lib" / "runner")
-    assert eval_cli.current_commit() is None, "installed within somebody's repository"
-
-
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_git_is_never_asked_in_the_working_directory(place: Path) -> None:
-    run_by_git = f"touch {place / 'ran'} #"
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    subprocess.run(["git", "config", "core.fsmonitor", run_by_git], check=True)
-    subprocess.run(["git", "status"], check=True, capture_output=True)
-    assert (place / "ran").exists(), "what git does in a repository with such settings"
-    (place / "ran").unlink()
-    eval_cli.current_commit()
-    assert not (place / "ran").exists()
-
-
-def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert eval_cli.current_commit() is None
-
-
 def measured(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     files = ["--data", str(data / "labelled.jsonl"), "--relations", str(data / "relations.yaml")]
     assert main([str(model), *files, "--json", "--per-class"]) == 0
@@ -415,7 +385,7 @@ def test_a_run_directory_has_the_figures_of_its_export(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(eval_cli, "load_scorer", load_scorer)
+    monkeypatch.setattr(eval_command, "load_scorer", load_scorer)
     exported, run = (measured(model, tiny_data, capsys) for model in (tiny_model, tiny_runs("shared")))
     for line in (exported, run):
         assert (line["pairs"], line["relations"], line["seen"]) == (240, 6, ["author", "born", "crosses", "founder"])

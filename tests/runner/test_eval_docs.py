@@ -11,8 +11,9 @@ import pytest
 
 from tests.runner.pages import first_cells, read_page, section
 from tests.runner.test_eval_cli import fake_scorer
+from zsre.relations.interrupts import INTERRUPTED
 from zsre.relations.readers import FORMATS, find_format
-from zsre.runner import entry, eval_cli
+from zsre.runner import eval_cli, eval_command
 
 PAGE = read_page("eval.md")
 
@@ -57,7 +58,7 @@ def test_every_field_of_the_log_is_described(
     for other in others:
         eval_cli.parser().parse_args(other.split())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(eval_cli, "load_scorer", fake_scorer)
+    monkeypatch.setattr(eval_command, "load_scorer", fake_scorer)
     Path("labelled.jsonl").write_text(line + "\n", encoding="utf-8")
     Path("relations.yaml").write_text("relations: [{id: P112, name: founded by, description: who founded this}]\n")
     assert find_format(Path("labelled.jsonl")) == "zsre"
@@ -70,4 +71,4 @@ def test_every_field_of_the_log_is_described(
 
 def test_every_exit_code_is_described() -> None:
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", section(PAGE, "Exit codes"), re.MULTILINE)}
-    assert described == {0, 1, 2, 4, entry.INTERRUPTED}
+    assert described == {0, 1, 2, 4, INTERRUPTED}

@@ -19,7 +19,8 @@ import pytest
 
 from tests.runner.drawn import OUTPUT, give, judge, make_run, make_triples, order, saved
 from tests.runner.pages import first_cells, read_page, section
-from zsre.runner import entry, judge_cli, judged
+from zsre.relations.interrupts import INTERRUPTED
+from zsre.runner import judge_cli, judged
 from zsre.runner.files import temporary_path
 from zsre.runner.judge import Answer
 
@@ -213,7 +214,7 @@ def test_an_interruption_is_told_with_what_the_answers_came_to(
             return line
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Interrupted(b"y\nn\n^C\n")))
-    assert judge_cli.main(["run", "-o", str(OUTPUT)]) == entry.INTERRUPTED == 130
+    assert judge_cli.main(["run", "-o", str(OUTPUT)]) == INTERRUPTED == 130
     said = capsys.readouterr()
     assert "judged 2 of the 5 triples drawn: 1 right" in said.out
     assert said.err == "zsre-judge: interrupted; every answer is saved\n"
@@ -316,4 +317,4 @@ def test_the_page_describes_every_flag_and_answer() -> None:
             )
             assert row[2].strip() == default
     described = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
-    assert described == {0, 1, 2, 4, entry.INTERRUPTED}
+    assert described == {0, 1, 2, 4, INTERRUPTED}

@@ -101,6 +101,18 @@ def test_a_folder_that_is_no_pipeline_is_named(tmp_path: Path) -> None:
         load_pipeline(str(tmp_path))
 
 
+@pytest.mark.usefixtures("locked")
+def test_a_folder_that_may_not_be_looked_into_is_told() -> None:
+    with pytest.raises(ModelError, match=r"^spaCy pipeline 'locked/pipeline' cannot be loaded: .*Permission denied"):
+        load_pipeline("locked/pipeline")
+
+
+@pytest.mark.parametrize("meta", ["{", "[]", '{"requirements": 5}', '{"requirements": [5]}', "[" * 100_000])
+def test_a_folder_that_says_nonsense_of_itself_is_left_to_spacy(tmp_path: Path, meta: str) -> None:
+    (tmp_path / "meta.json").write_text(meta)
+    assert not module._needs_torch(str(tmp_path))
+
+
 def test_torch_stays_out_although_it_is_installed() -> None:
     code = (
         "import sys; from zsre.runner.pipeline import load_pipeline; from zsre.runner import extract, stages, report; "

@@ -41,6 +41,12 @@ def test_a_folder_that_is_no_run_directory(tmp_path: Path) -> None:
         load_scorer(tmp_path, "auto", None)
 
 
+@pytest.mark.usefixtures("locked")
+def test_a_model_that_may_not_be_looked_at() -> None:
+    with pytest.raises(ModelError, match=r"^locked/run: cannot be read: Permission denied; check the path"):
+        load_scorer(Path("locked/run"), "auto", None)
+
+
 def test_a_run_directory_without_an_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(None, monkeypatch)
     with pytest.raises(ModelError) as caught:

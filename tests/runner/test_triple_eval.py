@@ -9,9 +9,10 @@ from tests.runner.fakes import RELATIONS, jsonl, make_job, run_file
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.relation import RelationSet
 from zsre.runner.corpus import CutSettings
+from zsre.runner.flags import Entities
 from zsre.runner.gold import decided_relations
 from zsre.runner.job import Job
-from zsre.runner.triple_eval import Entities, Measured, measure
+from zsre.runner.triple_eval import Measured, measure
 
 FOUNDED_BY, SPOUSE, BORN_IN = range(3)
 DECIDED = frozenset({"P112", "P26", "P19"})

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.conftest import RELATIONS as TINY_RELATIONS
+from tests.interrupting import assert_interrupted
 from zsre.trainer import checkpoint, cli, folds, setup
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
@@ -282,6 +283,12 @@ def test_an_interruption_before_anything_was_written(
     assert cli.main(["--quiet"]) == 130
     assert _error(capsys) == "zsre-train: interrupted; nothing was written\n"
     assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
+
+
+def test_an_interruption_while_modules_load(written: Callable[..., str]) -> None:
+    written()
+    told = "zsre-train: interrupted; nothing was written\n"
+    assert_interrupted("zsre.trainer.cli", "torch.nn", "zsre.trainer.setup", [], told)
 
 
 def test_an_interruption_while_resuming_or_calibrating(
