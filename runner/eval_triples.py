@@ -157,6 +157,12 @@ def _measure(
     again: bool = False,
 ) -> Measured:
     decided = decided_relations(texts)
+    if not decided:
+        raise DataError(
+            f"{arguments.data or arguments.calibrate}: nothing in it is labelled: no pair states a relation, and "
+            "nothing says which were looked for: give its pairs their relations, and looked_for or complete where a "
+            "text states none (docs/eval.md)"
+        )
     if not any(relation in decided for relation in job.relations.ids):
         raise DataError(
             f"the labels decide on none of the {len(job.relations)} relations ({some(job.relations.ids)}); they know "

@@ -282,6 +282,15 @@ def test_labels_of_other_relations(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.parametrize("flags", ["--triples --data data.jsonl", "--calibrate data.jsonl -o new.yaml"])
+def test_data_without_any_labels(flags: str, capsys: pytest.CaptureFixture[str]) -> None:
+    unlabelled = {**record(1, "Ann married Bob.", False), "complete": []}
+    Path("data.jsonl").write_bytes(jsonl([unlabelled, {**unlabelled, "pairs": []}]))
+    assert refused(capsys, *flags.split()).startswith(
+        "data.jsonl: nothing in it is labelled: no pair states a relation, and nothing says which were looked for: give"
+    )
+
+
 def test_a_type_that_nothing_has(capsys: pytest.CaptureFixture[str]) -> None:
     Path("relations.yaml").write_text(RELATIONS_YAML.replace("ORG", "ORGANISATION"))
     assert "unknown entity type" in refused(capsys, "--triples", "--data", "data.jsonl")
