@@ -23,7 +23,7 @@ from zsre.relations.errors import DataError, UsageError
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.patterns import WILDCARDS, found_by, names_like
 from zsre.runner.storage import file_system, open_input
-from zsre.runner.store_names import is_storable, is_uri, readable, uri_below, without_secrets
+from zsre.runner.store_names import is_storable, is_uri, masked, readable, uri_below, without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ def _expanded_uri(given: str, outputs: Sequence[str]) -> list[_File]:
             return [_File(given, given)]
         selected = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     except OSError as error:
-        raise DataError(f"{readable(given)}: {error}; {_GIVE}") from error
+        raise DataError(f"{readable(given)}: {masked(str(error))}; {_GIVE}") from error
     names = [own.path.removeprefix(path).lstrip("/") for own in selected if own.type == fs.FileType.File]
     pattern = readable(address)[len(readable(root)) + 1 :]
     if wild and pattern in names:

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from zsre.relations.errors import OutputError, UsageError
 from zsre.runner.files import TEMPORARY_SUFFIX, replace_file
-from zsre.runner.store_names import FILE_SCHEME, UNESCAPED, is_uri, readable, uri_below, without_user
+from zsre.runner.store_names import FILE_SCHEME, UNESCAPED, is_uri, masked, readable, uri_below
 
 #: What Arrow takes for a URI, up to its options. A store's client is the same for whatever path follows the root;
 #: fsspec's are shared by fsspec itself.
@@ -47,7 +47,7 @@ def file_system(uri: str) -> tuple[fs.FileSystem, str]:
         return system, f"{root}{unquote(store['path'] or '', errors='strict')}".rstrip("/") or root
     except (pa.ArrowException, OSError, ImportError, ValueError) as error:
         shown = readable(uri)
-        reason = without_user(str(error).splitlines()[0].replace(given, shown))
+        reason = masked(str(error).splitlines()[0].replace(given, shown))
         raise UsageError(f"{shown}: cannot be opened: {reason}") from error
 
 

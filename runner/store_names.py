@@ -23,8 +23,14 @@ _UNRESERVED: Final = "/-._~!$&'()*+,;=:@"
 _USER: Final = re.compile(r"(?<=://)([^/?#]*|[^/?#@:\[]*:(?!\d*([/?#]|$))[^?#]*?)@")
 #: Stores in whose names a container stands where others have a user.
 _CONTAINERS: Final = ("abfs://", "abfss://")
-_SECRET_OPTION: Final = re.compile(r"(?i)(?<![^&])([^&=]*(?:secret|password|token|key)[^&=]*|sig)=[^&]*")
+_SECRET_OPTION: Final = re.compile(
+    r"(?i)(?<![^&])([^&=]*(?:secret|password|token|key|signature|credential)[^&=]*|sig)=[^&]*"
+)
 _HIDDEN: Final = r"\1=***"
+#: Stores in whose names options stand after a ``?``, though nothing is escaped.
+_WEB: Final = ("fsspec+http://", "fsspec+https://")
+#: The address of a page in a text, and its options.
+_PAGE: Final = re.compile(r"(https?://[^\s?]*\?)(\S+)")
 
 
 def is_uri(name: str) -> bool:
@@ -73,8 +79,8 @@ def readable(name: str) -> str:
     if not is_uri(name):
         return name
     if name.startswith(UNESCAPED):
-        return without_user(name)
-    return unquote(without_user(name.partition("?")[0]))
+        return without_secrets(name)
+    return unquote(masked(name.partition("?")[0]))
 
 
 def without_secrets(name: str) -> str:
@@ -84,17 +90,18 @@ def without_secrets(name: str) -> str:
     """
     if not is_uri(name):
         return name
-    if name.startswith(UNESCAPED):
-        return without_user(name)
+    if name.startswith(UNESCAPED) and not name.startswith(_WEB):
+        return masked(name)
     address, mark, options = name.partition("?")
-    return f"{without_user(address)}{mark}{_SECRET_OPTION.sub(_HIDDEN, options)}"
+    return f"{masked(address)}{mark}{_SECRET_OPTION.sub(_HIDDEN, options)}"
 
 
-def without_user(text: str) -> str:
-    """Return a text without the users and passwords of the URIs in it."""
+def masked(text: str) -> str:
+    """Return a text without the users, passwords and signatures of the URIs in it."""
 
     def hidden(user: re.Match[str]) -> str:
         container = user[1].partition(":")[0] if text[: user.start()].endswith(_CONTAINERS) else ""
         return container and f"{container}@"
 
-    return _USER.sub(hidden, text)
+    shown = _USER.sub(hidden, text)
+    return _PAGE.sub(lambda page: page[1] + _SECRET_OPTION.sub(_HIDDEN, page[2]), shown)

@@ -25,6 +25,11 @@ SHOWN = [
         "fsspec+sftp://host/why?%20.jsonl",
         "fsspec+sftp://host/why?%20.jsonl",
     ),
+    (
+        "fsspec+https://me:SECRET@host/a b.jsonl?id=5&sig=SEC RET&X-Amz-Signature=SECRET",
+        "fsspec+https://host/a b.jsonl?id=5&sig=***&X-Amz-Signature=***",
+        "fsspec+https://host/a b.jsonl?id=5&sig=***&X-Amz-Signature=***",
+    ),
     ("a:/me@x?sig=y", "a:/me@x?sig=y", "a:/me@x?sig=y"),
 ]
 

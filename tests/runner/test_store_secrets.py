@@ -13,7 +13,7 @@ from pyarrow import fs
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
 from tests.runner.stores import RECORDS, put, store
 from zsre.relations.errors import DataError, UsageError
-from zsre.runner import cli, job_spec, storage
+from zsre.runner import cli, inputs, job_spec, storage
 from zsre.runner.draw import open_finished
 from zsre.runner.inputs import find_segments
 from zsre.runner.judged import open_judged
@@ -25,12 +25,34 @@ __all__ = ["store"]
 
 
 @pytest.mark.parametrize(
-    "name", ["s3://KEY:SECRET@b /c", "s3://KEY:SEC/RET@b/c", "S3://KEY:SECRET@b/c", "fsspec+nonsense://KEY:SECRET@b/c"]
+    "name",
+    [
+        "s3://KEY:SECRET@b /c",
+        "s3://KEY:SEC/RET@b/c",
+        "S3://KEY:SECRET@b/c",
+        "fsspec+nonsense://KEY:SECRET@b/c",
+        "fsspec+https://b/c?sig=SECRET",
+    ],
 )
 def test_what_cannot_be_opened_is_told_without_secrets(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be opened: ") as raised:
         file_system(name)
     assert "KEY" not in str(raised.value) and "SEC" not in str(raised.value)
+
+
+def test_what_a_store_says_of_an_address_is_told_without_its_signature(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Absent:
+        def get_file_info(self, paths: list[str]) -> None:
+            raise FileNotFoundError("https://KEY:SECRET@host/a.jsonl?id=5&sig=SECRET is forbidden")
+
+    monkeypatch.setattr(inputs, "file_system", lambda uri: (Absent(), "a.jsonl"))
+    with pytest.raises(DataError) as raised:
+        find_segments(["fsspec+https://KEY:SECRET@host/a.jsonl?id=5&sig=SECRET"])
+    assert str(raised.value).startswith(
+        "fsspec+https://host/a.jsonl?id=5&sig=***: https://host/a.jsonl?id=5&sig=*** is forbidden; give a JSONL"
+    )
 
 
 @pytest.fixture
