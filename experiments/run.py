@@ -20,7 +20,7 @@ from experiments.records import LOGS, append_record, last_line, read_results
 from experiments.usage import Usage, device, precision
 from measuring.machine import commit
 from zsre.relations.errors import OutputError, ZsreError
-from zsre.runner.lock import FolderLock, HeldError
+from zsre.relations.lock import FolderLock, HeldError
 from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_reading, read_run_config
 from zsre.trainer.config import TrainConfig
 

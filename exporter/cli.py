@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import MissingExtraError, ModelError, UsageError, ZsreError
-from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
+from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred, sigterm_interrupts
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     handler.setFormatter(PlainFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
-        export(arguments)
+        # At the usual end of a process by SIGTERM, a folder of halves would stay behind.
+        with sigterm_interrupts():
+            export(arguments)
     except ZsreError as error:
         print(printable_lines(f"{PROGRAM}: error: {error}"), file=sys.stderr)
         return error.exit_code
@@ -106,11 +108,11 @@ def converted(arguments: argparse.Namespace) -> tuple[Exported, str]:
 
 def newest_run(root: Path) -> Path:
     """Return the finished run directory under ``root`` whose model is newest; raise ModelError if there is none."""
-    from zsre.trainer.checkpoint import is_finished
+    from zsre.trainer.checkpoint import is_finished, is_started
 
     found = sorted(root.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in found:
-        if is_finished(path.parent):
+        if is_started(path.parent) and is_finished(path.parent):
             return path.parent
     raise ModelError(f"no finished run under {root}/: give one with --run, or train one with zsre-train")
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while modules load, which commands hear once they are loaded."""
+"""Ctrl-C while modules load, which commands hear once they are loaded; and SIGTERM as if it were Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NoReturn
 
 #: The exit code of a command that Ctrl-C ended.
 INTERRUPTED: Final = 130
@@ -30,3 +30,23 @@ def interrupts_deferred() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if heard:
         signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do as Ctrl-C does, where the usual end of a process would leave something behind.
+
+    Signals are the main thread's; elsewhere, it stays as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zsre.relations.errors import DataError, OutputError
+from zsre.relations.lock import LOCK_FILE, FolderLock
 from zsre.relations.places import looked_at
 from zsre.relations.private_files import make_private
 from zsre.relations.problems import shorten
@@ -33,7 +34,6 @@ from zsre.runner.kept_tables import (
     pairs_schema,
     window_tables,
 )
-from zsre.runner.lock import LOCK_FILE, FolderLock
 from zsre.runner.parquet_footer import has_footer
 from zsre.runner.shared_texts import open_writer, plain_type
 from zsre.runner.storage import reading

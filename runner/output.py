@@ -19,12 +19,12 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 
 from zsre.relations.errors import OutputError
+from zsre.relations.lock import LOCK_FILE
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts, counted
 from zsre.runner.files import temporary_name, write_all
 from zsre.runner.flags import STANDARD_INPUT
 from zsre.runner.inputs import COMPRESSED_SUFFIXES, SUFFIXES
-from zsre.runner.lock import LOCK_FILE
 from zsre.runner.parquet_footer import has_footer
 from zsre.runner.shard_triples import ShardResult
 from zsre.runner.shared_texts import open_writer

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zsre.relations.errors import OutputError, UsageError
+from zsre.relations.lock import is_locked
 from zsre.relations.places import is_same
 from zsre.runner.corpus import CutSettings
 from zsre.runner.flags import STANDARD_INPUT, check_flags, check_least
 from zsre.runner.inputs import Kind, Segment, find_segments
 from zsre.runner.kept import check_kept_target
 from zsre.runner.kept_tables import PRECISIONS
-from zsre.runner.lock import is_locked
 from zsre.runner.output import OutputDirectory, default_output
 from zsre.runner.parquet_input import check_columns
 from zsre.runner.records import RecordSettings

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from zsre.relations.errors import OutputError, ZsreError
+from zsre.relations.lock import FolderLock
 from zsre.runner.corpus import Place
 from zsre.runner.counts import Counts, counted
 from zsre.runner.inputs import Segment
-from zsre.runner.lock import FolderLock
 from zsre.runner.output import OutputDirectory
 from zsre.runner.run_state import EarlierRun, Wish, check_same, earlier_run, reconciled, segment_facts
 from zsre.runner.shard_triples import ShardResult

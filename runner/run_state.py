@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Any, Final
 
 from zsre.relations.errors import DataError, OutputError
+from zsre.relations.lock import LOCK_FILE
 from zsre.runner.files import temporary_name
 from zsre.runner.inputs import Kind, Segment, digest, ends_line
-from zsre.runner.lock import LOCK_FILE
 from zsre.runner.output import RECORDS, RUN_FILE, OutputDirectory, read_run
 from zsre.runner.storage import LocalFolder, open_input, reading
 from zsre.runner.store_names import readable, without_secrets

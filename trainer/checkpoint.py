@@ -3,7 +3,7 @@
 ``config.yaml``, ``data.sha256``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
 ``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``;
 ``adapter.safetensors`` with an adapter, ``calibration.json`` and ``folds/`` if it was calibrated; while it runs also
-``checkpoint.safetensors``.
+``checkpoint.safetensors``. ``.lock`` is what a process holds that trains there.
 Everything is written to a temporary name first and then renamed.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
+from zsre.relations.lock import LOCK_FILE, FolderLock
 from zsre.relations.private_files import replacing
 from zsre.trainer.config import TrainConfig, read_config
 
@@ -103,7 +104,9 @@ def write_facts(directory: Path, facts: RunFacts) -> None:
 
 def make_directory(directory: Path) -> None:
     """Make an empty directory for a run; raise OutputError if it cannot be made or holds something already."""
-    if directory.is_dir() and any(directory.iterdir()):
+    # What a process that was killed before it began leaves.
+    nothing = {LOCK_FILE, f"{CONFIG}.tmp"}
+    if directory.is_dir() and any(entry.name not in nothing for entry in directory.iterdir()):
         remedy = (
             f"go on with it by --resume {directory}, or give another -o" if is_started(directory) else "give another -o"
         )
@@ -112,6 +115,29 @@ def make_directory(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{directory}: cannot be made a folder: {error.strerror}; give another -o") from error
+
+
+@contextmanager
+def held(directory: Path, new: bool = False) -> Iterator[None]:
+    """Hold a run directory against other processes; a new one is made first, and goes again if no run begins in it.
+
+    Raises HeldError, an OutputError, if another process trains there.
+    """
+    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    try:
+        if new:
+            make_directory(directory)
+        lock = FolderLock(directory)
+        try:
+            yield
+        finally:
+            if new and not is_started(directory):
+                (directory / LOCK_FILE).unlink(missing_ok=True)
+            lock.close()
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def start_run(directory: Path, config: TrainConfig, reading: str | None = None) -> None:

@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,7 +87,7 @@ def train(arguments: argparse.Namespace) -> None:
         with interrupts_deferred():
             import torch
 
-            from zsre.trainer.checkpoint import is_started, read_run
+            from zsre.trainer.checkpoint import held, is_started, read_run
             from zsre.trainer.fold_processes import folds_beside
             from zsre.trainer.folds import calibrate
             from zsre.trainer.loop import fit
@@ -103,18 +103,19 @@ def train(arguments: argparse.Namespace) -> None:
     config, directory = choose_run(arguments)
     show = show_nothing if arguments.quiet else show_progress
     try:
-        setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
-        flags = ["--device", str(device)] + ([] if threads is None else ["--threads", str(threads)])
-        beside = config.calibration.data and arguments.processes > 1
-        seen = setup.pairs.relations if setup is not None else read_run(directory)[1].seen_relations
-        with folds_beside(config, directory, seen, arguments.processes, flags) if beside else nullcontext():
-            if setup is not None:
-                logger.info("%s: training", directory)
-                fit(setup, directory, show)
-        if config.calibration.data:
-            # Nothing runs beside it any more.
-            torch.set_num_threads(arguments.threads or cores)
-            calibrate(config, directory, device, show)
+        with held(directory, new=not arguments.resume):
+            setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
+            flags = ["--device", str(device)] + ([] if threads is None else ["--threads", str(threads)])
+            beside = config.calibration.data and arguments.processes > 1
+            seen = setup.pairs.relations if setup is not None else read_run(directory)[1].seen_relations
+            with folds_beside(config, directory, seen, arguments.processes, flags) if beside else nullcontext():
+                if setup is not None:
+                    logger.info("%s: training", directory)
+                    fit(setup, directory, show)
+            if config.calibration.data:
+                # Nothing runs beside it any more.
+                torch.set_num_threads(arguments.threads or cores)
+                calibrate(config, directory, device, show)
     except KeyboardInterrupt as stop:
         if not is_started(directory):
             raise
@@ -156,32 +157,27 @@ def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup | None:
     """Return what it takes to go on with a run, or None if it was trained to its end."""
-    from zsre.trainer.checkpoint import is_finished
+    from zsre.trainer.checkpoint import drop_checkpoint, is_finished
     from zsre.trainer.setup import prepare
 
-    return None if is_finished(directory) else prepare(config, device)
+    if not is_finished(directory):
+        return prepare(config, device)
+    # It is still there where the process was killed at the very end.
+    drop_checkpoint(directory)
+    return None
 
 
 def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
-    """Make the directory of a new run and return what it takes to train; a run that cannot start leaves nothing."""
-    from zsre.trainer.checkpoint import make_directory, start_run
+    """Begin a run in its empty directory and return what it takes to train."""
+    from zsre.trainer.checkpoint import start_run
     from zsre.trainer.folds import dealt_folds
     from zsre.trainer.setup import prepare
 
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    try:
-        # Made first, so that a place that cannot be written to is told before anything is loaded.
-        make_directory(directory)
-        setup = prepare(config, device)
-        if config.calibration.data:
-            # Told now and not after the training that comes before the folds.
-            dealt_folds(config, setup.pairs.relations)
-        start_run(directory, config, setup.reading)
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    setup = prepare(config, device)
+    if config.calibration.data:
+        # Told now and not after the training that comes before the folds.
+        dealt_folds(config, setup.pairs.relations)
+    start_run(directory, config, setup.reading)
     return setup
 
 

@@ -6,19 +6,17 @@ A step has parts that one thread does alone: with a model for each core, no core
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock, Semaphore
-from typing import NoReturn
 
 from zsre.relations.errors import ZsreError
+from zsre.relations.interrupts import sigterm_interrupts
 from zsre.trainer.checkpoint import is_finished, is_started, read_reading, start_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.folds import FOLDS, dealt_folds, fold_config
@@ -41,7 +39,7 @@ def folds_beside(
         if not is_started(folder):
             start_run(folder, fold_config(config, folder, fold), read_reading(directory))
     fleet = _Fleet(Semaphore(processes), flags)
-    with _sigterm_interrupts(), ThreadPoolExecutor(len(folders)) as pool:
+    with sigterm_interrupts(), ThreadPoolExecutor(len(folders)) as pool:
         try:
             with fleet.permits:
                 trained = [pool.submit(fleet.train, folder) for folder in folders if not is_finished(folder)]
@@ -51,26 +49,6 @@ def folds_beside(
         except BaseException:
             fleet.stop()
             raise
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM do as Ctrl-C does: at its usual end of a process, those that it started would train on by themselves.
-
-    Signals are the main thread's; elsewhere, it stays as it is.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.checkpoint import (
     CALIBRATION,
+    held,
     is_finished,
     is_started,
     read_reading,
@@ -123,10 +124,11 @@ def train_fold(
         return
     logger.info("fold %s: without %s", directory.name, ", ".join(fold))
     without = fold_config(config, directory, fold)
-    setup = prepare(without, device)
-    if not is_started(directory):
-        start_run(directory, without, reading)
-    fit(setup, directory, show)
+    with held(directory, new=not is_started(directory)):
+        setup = prepare(without, device)
+        if not is_started(directory):
+            start_run(directory, without, reading)
+        fit(setup, directory, show)
 
 
 def fold_config(config: TrainConfig, directory: Path, fold: tuple[str, ...]) -> TrainConfig:

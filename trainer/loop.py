@@ -167,9 +167,9 @@ def fit(setup: Setup, directory: Path, show: Callable[[Status], None]) -> None:
         save_checkpoint(directory, progress, modules, optimizer)
     if meter.rates:
         write_text(directory / SPEED, json.dumps({"examples_per_second": round(median(meter.rates), 1)}) + "\n")
+    plot_losses(directory)
     # The level in the facts is the best epoch's, as the weights are.
     write_facts(directory, replace(read_run(directory)[1], finished=True))
-    plot_losses(directory)
     drop_checkpoint(directory)
 
 

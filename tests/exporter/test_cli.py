@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.interrupting import assert_interrupted
-from zsre.exporter import cli
+from zsre.exporter import cli, export
 from zsre.exporter.cli import newest_run
 from zsre.relations.errors import ModelError
 from zsre.runner import engine
@@ -65,11 +66,25 @@ def test_the_newest_finished_run_is_taken_and_named(
     assert load_engine(place / "out" / "model.onnx", "cpu").contract.precision == "fp16"
 
 
+def test_sigterm_leaves_no_half_of_a_model(
+    runs: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(*arguments: object) -> None:
+        assert list((place / "out").iterdir()), "nothing is on its way yet"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(export, "check_parity", killed)
+    assert cli.main(["out/model.onnx", "--run", str(runs / "new")]) == 130
+    assert list((place / "out").iterdir()) == []
+    assert _error(capsys).endswith("zsre-export: interrupted before the export was complete; run it again\n")
+
+
 def test_only_finished_runs_count(runs: Path) -> None:
     assert newest_run(runs) == runs / "new"
     shutil.rmtree(runs / "new")
     assert newest_run(runs) == runs / "old"
-    shutil.rmtree(runs / "old")
+    # Half of a run that was copied is none.
+    (runs / "old" / "config.yaml").unlink()
     with pytest.raises(ModelError, match="no finished run under "):
         newest_run(runs)
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from zsre.relations.interrupts import interrupts_deferred
+from zsre.relations.interrupts import interrupts_deferred, sigterm_interrupts
 
 
 def test_an_interrupt_is_heard_at_the_end() -> None:
@@ -36,3 +36,19 @@ def test_other_threads_hear_of_nothing() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(body).result() == "done"
+
+
+def test_sigterm_interrupts_as_ctrl_c_does() -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is usual
+
+
+def test_in_other_threads_sigterm_stays_as_it_is() -> None:
+    def body() -> object:
+        with sigterm_interrupts():
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(body).result() is signal.getsignal(signal.SIGTERM)

@@ -18,10 +18,10 @@ import spacy
 
 from tests.runner.fakes import CALIBRATION, RECORDS, RELATIONS_YAML, FakeEngine, jsonl
 from zsre.relations.errors import ModelError
+from zsre.relations.lock import FolderLock
 from zsre.runner import cli, job_spec, kept_command
 from zsre.runner.corpus import CutSettings
 from zsre.runner.entities import load_annotator
-from zsre.runner.lock import FolderLock
 from zsre.runner.records import RecordSettings
 from zsre.runner.storage import LocalFolder
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.runner.fakes import RELATIONS_YAML, TYPES, FakeAnnotator, FakeEngine, jsonl
+from zsre.relations.lock import FolderLock
 from zsre.runner import cli, estimate, job_spec, text_command
-from zsre.runner.lock import FolderLock
 
 #: Every record has two sentences and one triple.
 TEXT = "Acme was founded by Ann. Bob and Cy met Dee in Paris, number {}."

@@ -29,7 +29,7 @@ from tests.runner.resuming import (
     told_error,
     use_engine,
 )
-from zsre.runner.lock import FolderLock
+from zsre.relations.lock import FolderLock
 from zsre.runner.storage import LocalFolder
 
 #: A fixture is used by its name.

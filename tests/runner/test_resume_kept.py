@@ -18,8 +18,8 @@ from tests.runner.resuming import (
     table_of,
     told_error,
 )
+from zsre.relations.lock import FolderLock
 from zsre.runner import kept, kept_command
-from zsre.runner.lock import FolderLock
 
 #: A fixture is used by its name.
 __all__ = ["place"]

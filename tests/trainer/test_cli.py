@@ -16,6 +16,7 @@ import yaml
 
 from tests.conftest import RELATIONS as TINY_RELATIONS
 from tests.interrupting import assert_interrupted
+from zsre.relations.lock import FolderLock
 from zsre.trainer import checkpoint, cli, folds, setup
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
@@ -267,6 +268,41 @@ def test_an_interrupted_run_and_its_resumption(
     # There is nothing left to do.
     monkeypatch.setattr(setup, "prepare", None)
     assert cli.main(["--resume", "runs/tiny"]) == 0
+
+
+def test_one_process_trains_a_run_at_a_time(
+    written: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written()
+    (place / "new").mkdir()
+    shutil.copytree(tiny_runs("shared"), place / "begun")
+    told = "another run is writing to it; wait for it, or give another directory with -o"
+    for folder, flags in (("new", ["-o", "new"]), ("begun", ["--resume", "begun"])):
+        before = sorted((place / folder).rglob("*"))
+        lock = FolderLock(place / folder)
+        try:
+            assert cli.main(flags) == 4
+        finally:
+            lock.close()
+        assert _error(capsys).splitlines()[-1] == f"zsre-train: error: {folder}: {told}"
+        assert [path for path in sorted((place / folder).rglob("*")) if path.name != ".lock"] == before
+        # Whoever held it is done.
+        assert cli.main(["--quiet", *flags]) == 0
+
+
+def test_what_a_killed_process_leaves_is_no_run_and_hinders_none(
+    written: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path
+) -> None:
+    written()
+    (place / "killed").mkdir()
+    for name in (".lock", "config.yaml.tmp"):
+        (place / "killed" / name).touch()
+    assert cli.main(["--quiet", "-o", "killed"]) == 0
+    # The very last that a run does is to remove its checkpoint.
+    shutil.copytree(tiny_runs("shared"), place / "finished")
+    (place / "finished" / "checkpoint.safetensors").touch()
+    assert cli.main(["--quiet", "--resume", "finished"]) == 0
+    assert not (place / "finished" / "checkpoint.safetensors").exists()
 
 
 @pytest.mark.parametrize("when", ["prepare", "start_run"])

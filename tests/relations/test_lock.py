@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import pytest
 
+from zsre.relations import lock
 from zsre.relations.errors import OutputError
-from zsre.runner import lock
-from zsre.runner.lock import FolderLock, is_locked
+from zsre.relations.lock import FolderLock, is_locked
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 
 def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from zsre.runner.lock import FolderLock\n"
+        "import sys, time; from pathlib import Path; from zsre.relations.lock import FolderLock\n"
         f"lock = FolderLock(Path({str(tmp_path)!r})); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
