@@ -46,7 +46,9 @@ class DataConfig:
     (negatives); ``pairs_per_sentence`` caps both within a sentence. ``reversed`` adds each stated
     pair the wrong way round, as a negative for its own relation. ``leave_out`` names relations of this source that
     are not worth training on. Without ``near_negatives``, a pair is no negative for relations close in meaning to its
-    own (`zsre.relations.equivalents`), which may hold as well though one label is all that it has.
+    own (`zsre.relations.equivalents`), which may hold as well though one label is all that it has. Without
+    ``foreign_negatives``, a pair that states something is no negative for relations that no other pair of its source
+    states: by those a model learns to tell sources apart, and not relations.
     """
 
     __pydantic_config__ = STRICT
@@ -58,6 +60,7 @@ class DataConfig:
     reversed: bool = False
     leave_out: tuple[str, ...] = ()
     near_negatives: bool = True
+    foreign_negatives: bool = True
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,8 @@ class _Chooser:
         # Relations of other data sets were not annotated here: those close in meaning may hold as well.
         near = {other for relation in pair.relations for other in equivalents_of(relation, "near")}
         own = self._own_negatives(pair) - (set() if self.config.near_negatives else near)
-        negative = (own | (self.seen - self.own - near)) - pair.relations
+        foreign = self.seen - self.own - near if self.config.foreign_negatives else frozenset()
+        negative = (own | foreign) - pair.relations
         return ChosenPair(pair.head, pair.tail, stated, negative)
 
     def _reversed(self, sentence: LabelledSentence, pair: LabelledPair, stated: frozenset[str]) -> list[ChosenPair]:

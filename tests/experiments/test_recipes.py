@@ -64,6 +64,7 @@ ABOUT = {
     "small_batch": {"optim.batch_size"},
     "averaged_weights": {"optim.averaged"},
     "whole_more_relations": {"data", "beyond_split"},
+    "own_negatives": {"data", "beyond_split"},
     "what_helped": {"data", "beyond_split", "model.alpha"},
     "mpnet": {"encoder"},
 }  # fmt: skip
@@ -132,9 +133,13 @@ def test_an_experiment_that_differs_in_its_data_has_the_data_of_the_profile_but_
     sources = {
         "more_examples": [plain | {"per_relation": 300}],
         "more_relations": [plain, {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 75}],
+        "own_negatives": [
+            plain | {"foreign_negatives": False},
+            {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 75, "foreign_negatives": False},
+        ],
         "what_helped": [
-            plain | {"per_relation": 300},
-            {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 150},
+            plain | {"per_relation": 300, "foreign_negatives": False},
+            {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 150, "foreign_negatives": False},
         ],
         "far_negatives": [plain | {"near_negatives": False}],
         "reversed_pairs": [plain | {"reversed": True}],

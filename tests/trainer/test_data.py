@@ -180,6 +180,14 @@ def test_relations_close_in_meaning_can_be_kept_from_being_negatives() -> None:
     assert negatives == {"P19": {"P22", "P3373"}, "P22": {"P19"}, "P3373": {"P19"}}
 
 
+def test_relations_of_other_data_can_be_kept_from_being_negatives() -> None:
+    one = [_sentence(0, (0, 1, "born")), _sentence(1, (0, 1, "home"))]
+    other = [_sentence(2, (0, 1, "author"), source="other")]
+    chosen = _choose((_config(foreign_negatives=False), one), (_config(), other), seen="born home author")
+    negatives = {min(stated): negative for _, stated, negative in _targets(chosen)}
+    assert negatives == {"born": {"home"}, "home": {"born"}, "author": {"born", "home"}}
+
+
 def test_relations_left_out_of_a_source_are_stated_by_the_others_alone() -> None:
     one = [_sentence(0, (0, 1, "born home")), _sentence(1, (1, 2, "home"))]
     other = [_sentence(2, (2, 0, "home"), source="other")]
