@@ -25,7 +25,8 @@ from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.folds import FOLDS, label_masks, pair_sentences
 from zsre.trainer.relation_adapter import fit_adapter
 from zsre.trainer.relation_table import RelationEncoder, build_table
-from zsre.trainer.setup import load_run, load_texts
+from zsre.trainer.setup import load_texts
+from zsre.trainer.trained_run import load_run
 from zsre.trainer.validate import encode_pairs
 
 #: Documents that no figure of unseen relations is measured on.

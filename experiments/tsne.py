@@ -17,7 +17,8 @@ from zsre.trainer.config import TrainConfig, find_data
 from zsre.trainer.data import evaluation_pairs, read_sources
 from zsre.trainer.encoders import load_sentence_encoder
 from zsre.trainer.model import SentenceModel
-from zsre.trainer.setup import load_run, load_texts
+from zsre.trainer.setup import load_texts
+from zsre.trainer.trained_run import load_run
 from zsre.trainer.validate import encode_pairs
 
 RELATIONS: Final = 5

@@ -20,7 +20,7 @@ from zsre.exporter.precision import Precision, relations_at, sentences_at
 from zsre.relations.contract import UNCALIBRATED, Calibration, Contract
 from zsre.relations.tokens import EncoderInputs
 from zsre.trainer.relation_table import RelationEncoder
-from zsre.trainer.setup import TrainedRun, load_run
+from zsre.trainer.trained_run import TrainedRun, load_run
 
 
 def export_run(run_directory: Path, output: Path, precision: Precision) -> Exported:

@@ -13,7 +13,8 @@ from zsre.exporter.export import run_contract
 from zsre.relations.relation import RelationSet
 from zsre.relations.vectors import PairSentence, PairVectors
 from zsre.runner.scorer import Encoded, Encoding
-from zsre.trainer.setup import TrainedRun, choose_device, load_run
+from zsre.trainer.setup import choose_device
+from zsre.trainer.trained_run import TrainedRun, load_run
 from zsre.trainer.validate import encode_pairs
 
 

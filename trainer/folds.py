@@ -39,7 +39,8 @@ from zsre.trainer.checkpoint import (
 from zsre.trainer.config import CalibrationConfig, TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
-from zsre.trainer.setup import load_run, load_texts, prepare
+from zsre.trainer.setup import load_texts, prepare
+from zsre.trainer.trained_run import load_run
 from zsre.trainer.validate import encode_pairs
 
 logger = logging.getLogger(__name__)

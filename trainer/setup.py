@@ -13,22 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoConfig, AutoModel
 
 from zsre.relations.catalogue import CATALOGUE, is_catalogue
-from zsre.relations.contract import Calibration
 from zsre.relations.equivalents import equivalents_of
-from zsre.relations.errors import ConfigError, ModelError, UsageError
+from zsre.relations.errors import ConfigError, UsageError
 from zsre.relations.examples import LabelledSentence
 from zsre.relations.relation import Relation
 from zsre.relations.splits import Split, load_described, read_split
-from zsre.relations.tokens import TokenRow, TokenRows, TokenSettings, prepare_tokenizer, read_tokenizer, token_rows
+from zsre.relations.tokens import TokenRow, TokenRows, TokenSettings, token_rows
 from zsre.relations.vectors import PairSentence
-from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, Progress, RunFacts, read_calibration, read_run, write_text
+from zsre.trainer.checkpoint import TOKENIZER, Progress, RunFacts, write_text
 from zsre.trainer.config import DataConfig, TrainConfig, find_data
 from zsre.trainer.data import (
     PairSet,
@@ -40,14 +36,14 @@ from zsre.trainer.data import (
     warn_of_unstated,
 )
 from zsre.trainer.digest import reading_digest, weights_digest
-from zsre.trainer.encoders import DAMAGED, attention_options, first_line, load_sentence_encoder
+from zsre.trainer.encoders import load_sentence_encoder
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.objective import Objective
-from zsre.trainer.relation_adapter import RelationAdapter, fit_adapter, read_adapter, write_adapter
+from zsre.trainer.relation_adapter import RelationAdapter, fit_adapter, write_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable, build_table, check_widths, mean_blocks
+from zsre.trainer.trained_run import ENCODER, TOKENS
 
 logger = logging.getLogger(__name__)
-TOKENS, ENCODER = "tokens.json", "encoder"
 
 
 @dataclass(frozen=True)
@@ -291,59 +287,3 @@ def load_texts(sources: Sequence[str]) -> dict[str, list[Relation]]:
 def count_parameters(model: SentenceModel) -> int:
     """Count the parameters of the sentence side; the frozen relation encoder is not among them (Table 5)."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A run directory loaded for export or measuring, in evaluation mode on the CPU."""
-
-    directory: Path
-    config: TrainConfig
-    facts: RunFacts
-    model: SentenceModel
-    tokenizer: Tokenizer
-    tokens: TokenSettings
-    calibration: Calibration | None
-    adapter: RelationAdapter | None = None
-
-    def relation_encoder(self, device: str = "cpu") -> RelationEncoder:
-        """Load the relation encoder, with the run's adapter; raise ModelError if it is not that of training."""
-        encoder = RelationEncoder(self.config.relation_encoder_name, device, self.adapter)
-        if self.facts.relation_encoder not in ("", weights_digest(encoder.transformer)):
-            raise ModelError(
-                f"relation encoder {encoder.name!r}: its weights are not those that {self.directory} was trained with; "
-                "put back the former ones, or train again"
-            )
-        return encoder
-
-
-def load_run(directory: Path) -> TrainedRun:
-    """Load a run's best epoch; raise ModelError if there is none, or if files of the run are missing or cut short."""
-    config, facts = read_run(directory)
-    files = (TOKENIZER, TOKENS, f"{ENCODER}/config.json")
-    if missing := [name for name in files if not (directory / name).is_file()]:
-        raise ModelError(f"{directory}: {', '.join(missing)} missing; a run is its whole folder, so copy all of it")
-    try:
-        options = attention_options(str(directory / ENCODER))
-        encoder_config = AutoConfig.from_pretrained(directory / ENCODER, trust_remote_code=False)
-        encoder = AutoModel.from_config(  # type: ignore[no-untyped-call]
-            encoder_config, trust_remote_code=False, dtype=torch.float32, **options
-        )
-    except DAMAGED as error:
-        raise ModelError(f"{directory / ENCODER}: cannot be loaded: {first_line(error)}") from error
-    model = SentenceModel(encoder, config.model, len(facts.seen_relations))
-    try:
-        model.load_state_dict(load_file(str(directory / WEIGHTS)))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(
-            f"{directory / WEIGHTS}: damaged ({first_line(error)}); copy it again, or train again"
-        ) from error
-    try:
-        fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
-        tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{directory / TOKENS}: damaged ({error}); copy it again, or train again") from error
-    path = directory / TOKENIZER
-    tokenizer = prepare_tokenizer(read_tokenizer(path.read_text(encoding="utf-8"), str(path)))
-    adapter = None if config.texts.adapter is None else read_adapter(directory)
-    return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory), adapter)

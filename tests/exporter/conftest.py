@@ -11,7 +11,7 @@ import pytest
 from tests.exporter.exported_run import ExportedRun
 from zsre.exporter.export import export_run
 from zsre.runner.engine import load_engine
-from zsre.trainer.setup import load_run
+from zsre.trainer.trained_run import load_run
 
 
 @pytest.fixture(scope="session")

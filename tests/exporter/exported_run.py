@@ -12,7 +12,7 @@ from zsre.exporter.files import Exported
 from zsre.exporter.parity import mark_up
 from zsre.relations.tokens import EncoderInputs, encoder_inputs, token_rows
 from zsre.runner.engine import Engine
-from zsre.trainer.setup import TrainedRun
+from zsre.trainer.trained_run import TrainedRun
 
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]
 

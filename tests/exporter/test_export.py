@@ -20,7 +20,7 @@ from zsre.relations.errors import ModelError
 from zsre.relations.relation import Relation, RelationSet
 from zsre.runner.engine import load_engine, relations_path
 from zsre.trainer.checkpoint import write_calibration
-from zsre.trainer.setup import load_run
+from zsre.trainer.trained_run import load_run
 
 MADE_UP = RelationSet((Relation("home", "home", "the city this person lives in"), Relation("b", "born", "born in")))
 

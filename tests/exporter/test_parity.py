@@ -23,7 +23,7 @@ from zsre.exporter.parity import (
 from zsre.exporter.precision import Precision
 from zsre.relations.errors import ModelError
 from zsre.relations.examples import Mention
-from zsre.trainer.setup import TrainedRun, load_run
+from zsre.trainer.trained_run import TrainedRun, load_run
 
 
 def test_an_export_in_fp32_is_the_model(either: ExportedRun) -> None:

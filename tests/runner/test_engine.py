@@ -246,7 +246,7 @@ def test_what_cannot_be_read_is_counted_and_the_rest_keeps_its_place(
 
 
 def test_sentences_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[str], Path]) -> None:
-    from zsre.trainer.setup import load_run
+    from zsre.trainer.trained_run import load_run
     from zsre.trainer.validate import encode_pairs
 
     run = load_run(tiny_runs("shared"))
@@ -256,7 +256,7 @@ def test_sentences_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[
 
 
 def test_relations_are_encoded_as_in_torch(engine: Engine, tiny_runs: Callable[[str], Path]) -> None:
-    from zsre.trainer.setup import load_run
+    from zsre.trainer.trained_run import load_run
 
     run = load_run(tiny_runs("shared"))
     odd = (

@@ -23,7 +23,8 @@ from zsre.trainer.data import read_sources
 from zsre.trainer.folds import calibrate, crossed_error, deal_folds, fit_calibration, score_fold
 from zsre.trainer.loop import Status
 from zsre.trainer.model import SentenceModel
-from zsre.trainer.setup import TrainedRun, load_run, load_texts
+from zsre.trainer.setup import load_texts
+from zsre.trainer.trained_run import TrainedRun, load_run
 from zsre.trainer.validate import encode_pairs
 
 CPU = torch.device("cpu")

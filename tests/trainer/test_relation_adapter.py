@@ -16,7 +16,8 @@ from zsre.trainer.checkpoint import CONFIG
 from zsre.trainer.config import AdapterConfig, TextConfig
 from zsre.trainer.relation_adapter import ADAPTER, RelationAdapter, fit_adapter, read_adapter, write_adapter
 from zsre.trainer.relation_table import RelationEncoder, RelationTable
-from zsre.trainer.setup import load_run, load_texts
+from zsre.trainer.setup import load_texts
+from zsre.trainer.trained_run import load_run
 
 WIDTH = 8
 

@@ -14,7 +14,7 @@ from zsre.relations.errors import ConfigError, ModelError
 from zsre.relations.tokens import TokenRows
 from zsre.trainer.checkpoint import Progress
 from zsre.trainer.config import TrainConfig
-from zsre.trainer.setup import Setup, check_rows, load_run, load_texts, prepare, symmetric_ids
+from zsre.trainer.setup import Setup, check_rows, load_texts, prepare, symmetric_ids
 
 Config = Callable[..., TrainConfig]
 
@@ -171,23 +171,6 @@ def test_encoders_of_two_widths(tiny_config: Config, tiny_encoder: Path, tmp_pat
         _prepare(tiny_config(relation_encoder=str(tmp_path / "wide")))
 
 
-def test_a_run_is_loaded_with_the_relation_encoder_that_it_was_trained_with(
-    tiny_runs: Callable[[str], Path], tmp_path: Path
-) -> None:
-    shutil.copytree(tiny_runs("shared"), tmp_path / "run")
-    run = load_run(tmp_path / "run")
-    digest = run.facts.relation_encoder
-    assert len(digest) == 32 and run.relation_encoder().width == 32
-    path = tmp_path / "run" / "run.json"
-    facts = path.read_text("utf-8")
-    path.write_text(facts.replace(digest, "0" * 32), "utf-8")
-    with pytest.raises(ModelError, match=r"its weights are not those that .*run was trained with; put back the former"):
-        load_run(tmp_path / "run").relation_encoder()
-    # Runs of earlier versions say nothing of it.
-    path.write_text(facts.replace(digest, ""), "utf-8")
-    assert load_run(tmp_path / "run").relation_encoder().width == 32
-
-
 def test_texts_come_in_the_order_of_their_sources(tmp_path: Path) -> None:
     for name, description in (("one", "was born there"), ("two", "came into the world there")):
         text = f"relations:\n  - {{id: P19, name: born, description: {description}}}\n"
@@ -195,50 +178,6 @@ def test_texts_come_in_the_order_of_their_sources(tmp_path: Path) -> None:
     texts = load_texts([str(tmp_path / "one.yaml"), "wikidata:P19,P26", str(tmp_path / "two.yaml")])
     assert set(texts) == {"P19", "P26"}
     assert [texts["P19"][place].description for place in (0, 2)] == ["was born there", "came into the world there"]
-
-
-class TestLoadRun:
-    @pytest.fixture
-    def run(self, tiny_runs: Callable[[str], Path], tmp_path: Path) -> Path:
-        return Path(shutil.copytree(tiny_runs("shared"), tmp_path / "run"))
-
-    @pytest.mark.parametrize("pairing", ["marked", "shared"])
-    def test_gives_the_model_that_was_trained(
-        self, pairing: str, tiny_runs: Callable[[str], Path], tiny_config: Config
-    ) -> None:
-        run = load_run(tiny_runs(pairing))
-        assert run.tokens.pairing == run.config.model.pairing == pairing
-        assert run.facts.finished and not run.model.training
-        untrained = _prepare(tiny_config(model={"pairing": pairing})).model
-        assert not torch.equal(run.model.context.weight, untrained.context.weight)
-
-    def test_is_of_full_precision_whatever_its_configuration_names(self, run: Path) -> None:
-        path = run / "encoder" / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "float16"}), encoding="utf-8")
-        assert {parameter.dtype for parameter in load_run(run).model.parameters()} == {torch.float32}
-
-    @pytest.mark.parametrize("name", ["tokenizer.json", "tokens.json", "encoder/config.json"])
-    def test_names_a_file_that_is_missing(self, run: Path, name: str) -> None:
-        (run / name).unlink()
-        with pytest.raises(ModelError, match=f"{name} missing; a run is its whole folder, so copy all of it"):
-            load_run(run)
-
-    def test_notices_weights_that_were_cut_short(self, run: Path) -> None:
-        weights = run / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:5000])
-        with pytest.raises(ModelError, match=r"model\.safetensors: damaged .*copy it again"):
-            load_run(run)
-
-    def test_notices_token_settings_that_are_damaged(self, run: Path) -> None:
-        (run / "tokens.json").write_text("{}")
-        with pytest.raises(ModelError, match=r"tokens\.json: damaged"):
-            load_run(run)
-
-    def test_notices_weights_of_another_model(self, run: Path) -> None:
-        config = run / "config.yaml"
-        config.write_text(config.read_text() + "\nmodel: {distiller: none}\n")
-        with pytest.raises(ModelError, match=r"model\.safetensors: damaged"):
-            load_run(run)
 
 
 def test_a_file_whose_name_begins_like_the_catalogue_s_is_looked_for_in_the_data_folder(

@@ -86,7 +86,7 @@ def test_configurations_that_harm(tmp_path: Path, text: str, told: str) -> None:
 
 
 def test_a_run_directory_with_code_of_its_own(tiny_runs: Callable[[str], Path], tmp_path: Path) -> None:
-    from zsre.trainer.setup import load_run
+    from zsre.trainer.trained_run import load_run
 
     run = Path(shutil.copytree(tiny_runs("shared"), tmp_path / "run"))
     (run / "encoder" / "own.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\n")

@@ -10,7 +10,7 @@ from zsre.relations.errors import DataError
 from zsre.relations.examples import Mention
 from zsre.relations.vectors import PairSentence
 from zsre.trainer import validate as validating
-from zsre.trainer.setup import TrainedRun, load_run
+from zsre.trainer.trained_run import TrainedRun, load_run
 from zsre.trainer.validate import encode_pairs, validate
 
 LONG = "the bridge ada crosses the river bo . " * 3
