@@ -91,7 +91,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "contrast": ("without_contrast", "contrast_positive", "contrast_ignore", "contrast_warm", "contrast_states"),
     "sentence side": ("marked", "max_pooling", "heavy_entities", "interaction"),
     "epochs and examples": ("two_epochs", "three_epochs", "more_examples"),
-    "seen relations": ("more_relations", "own_negatives"),
+    "seen relations": ("more_relations", "own_negatives", "lessons"),
     "relation texts": ("published_texts", "sampled_texts"),
     "negatives": (
         "ranked_negatives", "ranked_seen", "softmax_batch", "sharp_softmax", "soft_softmax", "far_negatives",

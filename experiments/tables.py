@@ -47,6 +47,7 @@ TITLES: Final = {
     "paper_parts": "SDZRE with the paper's markers, loss and relation texts",
     "more_relations": "with Wiki-ZSL's relations seen as well",
     "own_negatives": "the same, negatives from a pair's own data set alone",
+    "lessons": "with the lessons' relations seen as well, own negatives",
     "what_helped": "with Wiki-ZSL's relations seen as well, own negatives, twice the examples, α = 0.4",
     "mpnet": "with all-mpnet-base-v2 in place of MiniLM",
     "sampled_texts": "zsre's and the published relation texts, one drawn at each step",

@@ -98,6 +98,9 @@ def _links() -> Mapping[Strength, Mapping[str, frozenset[str]]]:
         for name, ids in cast(dict[str, dict[str, list[str]]], table["semeval"])[strength].items():
             for relation_id in ids:
                 _link(by_id, [name, relation_id])
+    for name, ids in cast(dict[str, list[str]], table["lessons"]).items():
+        for relation_id in ids:
+            _link(links["near"], [name, relation_id])
     for label, relation_id in cast(dict[str, str], table["wiki80"]).items():
         _link(links["same"], [label, relation_id])
     for name, reading in knowledgenet_readings().items():

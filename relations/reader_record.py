@@ -54,6 +54,13 @@ class Record:
             raise self.error(key, f"{_shown(value)} is not a whole number")
         return value
 
+    def boolean(self, key: str) -> bool:
+        """Return true or false."""
+        value = self._get(key)
+        if not isinstance(value, bool):
+            raise self.error(key, f"{_shown(value)} is neither true nor false")
+        return value
+
     def list(self, key: str, at: int | None = None) -> Sequence[object]:
         """Return a list of anything; with ``at``, the list at that index of a list of lists."""
         value = self._get(key) if at is None else self.list(key)[at]

@@ -20,6 +20,7 @@ from zsre.relations.reader_fewrel import (
     read_wikizsl,
 )
 from zsre.relations.reader_knowledgenet import is_knowledgenet, read_knowledgenet
+from zsre.relations.reader_lessons import is_lessons, read_lessons
 from zsre.relations.reader_own import is_own, read_own, write_labelled
 from zsre.relations.reader_redocred import is_redocred, read_redocred
 from zsre.relations.reader_semeval import is_semeval, read_semeval
@@ -52,6 +53,7 @@ FORMATS: Final[Mapping[str, LabelledFormat]] = {
     "redocred": LabelledFormat("JSON list with sents, vertexSet, labels", is_redocred, read_redocred),
     "knowledgenet": LabelledFormat("JSON list with text, facts", is_knowledgenet, read_knowledgenet),
     "contrast": LabelledFormat("JSON lines with states, silent", is_contrast, read_contrast),
+    "lessons": LabelledFormat("JSON lines with states or silent", is_lessons, read_lessons),
     "semeval": LabelledFormat("text of SemEval-2010 Task 8", is_semeval, read_semeval),
 }
 

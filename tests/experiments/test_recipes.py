@@ -65,6 +65,7 @@ ABOUT = {
     "averaged_weights": {"optim.averaged"},
     "whole_more_relations": {"data", "beyond_split"},
     "own_negatives": {"data", "beyond_split"},
+    "lessons": {"data", "beyond_split", "texts.sources"},
     "what_helped": {"data", "beyond_split", "model.alpha"},
     "mpnet": {"encoder"},
 }  # fmt: skip
@@ -136,6 +137,10 @@ def test_an_experiment_that_differs_in_its_data_has_the_data_of_the_profile_but_
         "own_negatives": [
             plain | {"foreign_negatives": False},
             {"path": "wikizsl/wikizsl.jsonl.gz", "per_relation": 75, "foreign_negatives": False},
+        ],
+        "lessons": [
+            plain | {"foreign_negatives": False},
+            {"path": "lessons/sentences.jsonl", "foreign_negatives": False},
         ],
         "what_helped": [
             plain | {"per_relation": 300, "foreign_negatives": False},
@@ -227,7 +232,10 @@ def test_the_commands_measure_each_cell_on_its_part_and_in_its_log(profile: str,
         assert arguments.part == cell.part and arguments.log == Path("some.jsonl")
         own = Path("configs") if cell.partition in FOLDS else data_sets / cell.dataset
         assert arguments.split == own / "splits" / f"{cell.split}.json"
-        assert arguments.training_data == ([data_sets / other.path for other in config.data[1:]] or None)
+        # Lessons come with the project.
+        further = [Path(other.path) for other in config.data[1:]]
+        found = [path if path.parts[0] == "lessons" else data_sets / path for path in further]
+        assert arguments.training_data == (found or None)
         assert arguments.data == data_sets / config.data[0].path
         assert arguments.relations.removeprefix(f"{data_sets}{os.sep}") == config.texts.sources[0]
         assert (arguments.part == "test") == (not cell.setting and not cell.name.endswith("-eval"))

@@ -61,7 +61,9 @@ CONTRAST = {
     "states": "[h|Ann], not Bob, runs [t|Acme].",
     "silent": "Bob, not [h|Ann], runs [t|Acme].",
 }
+LESSON = {"relation": "taught", "states": "In [o|Graz], [h|Ann] taught [t|Bo]."}
 CONTENTS = {
+    "lessons": json.dumps(LESSON),
     "contrast": json.dumps(CONTRAST),
     "fewrel": json.dumps(FEWREL),
     "wiki80": json.dumps(WIKI80),
