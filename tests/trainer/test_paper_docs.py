@@ -57,7 +57,7 @@ def test_tests_and_transcriptions_that_are_named_exist(name: str) -> None:
 @pytest.mark.parametrize(("name", "value"), FIELDS)
 def test_fields_that_are_named_can_be_set(name: str, value: str) -> None:
     group, field = name.split(".")
-    config = parse_config({"data": [], group: {field: yaml.safe_load(value)} if value else {}}, "page")
+    config = parse_config({"data": [{"path": "any"}], group: {field: yaml.safe_load(value)} if value else {}}, "page")
     _value(config, name)
 
 
