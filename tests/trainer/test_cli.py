@@ -162,7 +162,7 @@ def test_a_format_that_cannot_be_told_is_set_in_the_configuration(
     assert cli.main(["own.yaml"]) == 2
     assert _error(capsys) == (
         "zsre-train: error: own.yaml: data.0.format: expected 'zsre', 'fewrel', 'wiki80', 'wikizsl', 'redocred', "
-        "'knowledgenet', 'contrast' or 'semeval' (found 'csv')\n"
+        "'knowledgenet', 'contrast', 'lessons' or 'semeval' (found 'csv')\n"
     )
     assert not (place / "runs").exists()
 
