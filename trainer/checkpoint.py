@@ -26,6 +26,7 @@ from torch import Tensor
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
 from zsre.relations.lock import LOCK_FILE, FolderLock
+from zsre.relations.places import looked_at
 from zsre.relations.private_files import replacing
 from zsre.trainer.config import TrainConfig, read_config
 
@@ -106,7 +107,9 @@ def make_directory(directory: Path) -> None:
     """Make an empty directory for a run; raise OutputError if it cannot be made or holds something already."""
     # What a process that was killed before it began leaves.
     nothing = {LOCK_FILE, f"{CONFIG}.tmp"}
-    if directory.is_dir() and any(entry.name not in nothing for entry in directory.iterdir()):
+    with looked_at(directory, OutputError):
+        full = directory.is_dir() and any(entry.name not in nothing for entry in directory.iterdir())
+    if full:
         remedy = (
             f"go on with it by --resume {directory}, or give another -o" if is_started(directory) else "give another -o"
         )
@@ -123,7 +126,8 @@ def held(directory: Path, new: bool = False) -> Iterator[None]:
 
     Raises HeldError, an OutputError, if another process trains there.
     """
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    with looked_at(directory, OutputError):
+        missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     try:
         if new:
             make_directory(directory)
@@ -158,8 +162,8 @@ def write_reading(directory: Path, reading: str) -> None:
 
 def read_reading(directory: Path) -> str | None:
     """Read the digest of what a run read; return None for a run that does not say, as of earlier versions."""
-    path = directory / READING
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    contents = _contents(directory / READING)
+    return None if contents is None else contents.decode(errors="replace").strip()
 
 
 def check_reading(directory: Path, reading: str) -> None:
@@ -172,17 +176,18 @@ def check_reading(directory: Path, reading: str) -> None:
 
 
 def is_started(directory: Path) -> bool:
-    """Tell whether a directory holds a run, however far it came."""
-    return (directory / CONFIG).is_file()
+    """Tell whether a directory holds a run, however far it came; raise ModelError if it may not be looked into."""
+    return _is_there(directory / CONFIG)
 
 
 def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
     """Read a run directory's configuration and facts; raise ModelError if it is not one or has no model yet."""
     config = read_run_config(directory)
-    if not (directory / FACTS).is_file() or not (directory / WEIGHTS).is_file():
+    contents = _contents(directory / FACTS)
+    if contents is None or not _is_there(directory / WEIGHTS):
         raise ModelError(f"{directory}: no epoch has finished yet: zsre-train --resume {directory}")
     try:
-        fields = json.loads((directory / FACTS).read_text(encoding="utf-8"))
+        fields = json.loads(contents)
         facts = RunFacts(
             **{**fields, "seen_relations": tuple(fields["seen_relations"]), "seen_data": tuple(fields["seen_data"])}
         )
@@ -193,7 +198,7 @@ def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
 
 def is_finished(directory: Path) -> bool:
     """Tell whether a run was trained to its end."""
-    return (directory / FACTS).is_file() and read_run(directory)[1].finished
+    return _is_there(directory / FACTS) and read_run(directory)[1].finished
 
 
 def write_calibration(directory: Path, calibration: Calibration) -> None:
@@ -204,10 +209,11 @@ def write_calibration(directory: Path, calibration: Calibration) -> None:
 def read_calibration(directory: Path) -> Calibration | None:
     """Read a run's calibration; return None for a run that has none."""
     path = directory / CALIBRATION
-    if not path.is_file():
+    contents = _contents(path)
+    if contents is None:
         return None
     try:
-        return Calibration(**json.loads(path.read_text(encoding="utf-8")))
+        return Calibration(**json.loads(contents))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: damaged: {error}") from error
 
@@ -217,6 +223,17 @@ def read_run_config(directory: Path) -> TrainConfig:
     if not is_started(directory):
         raise ModelError(f"{directory}: not a run directory of zsre-train: it holds no {CONFIG}")
     return read_config(directory / CONFIG)
+
+
+def _is_there(path: Path) -> bool:
+    with looked_at(path, ModelError):
+        return path.is_file()
+
+
+def _contents(path: Path) -> bytes | None:
+    """Return what a file of a run holds, or None if there is none; raise ModelError if it may not be read."""
+    with looked_at(path, ModelError):
+        return path.read_bytes() if path.is_file() else None
 
 
 def save_checkpoint(

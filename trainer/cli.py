@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
 from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
+from zsre.relations.places import looked_at
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
 if TYPE_CHECKING:  # these need torch, without which the command still says what to install
@@ -135,9 +136,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             raise UsageError("--resume goes on with the run's own configuration; leave the others out")
         return
     for path in arguments.config or [DEFAULT_CONFIG]:
-        if path.is_dir():
+        with looked_at(path, ConfigError):
+            is_folder, is_there = path.is_dir(), path.exists()
+        if is_folder:
             raise ConfigError(f"{path}: is a folder; give a configuration in it, or --resume {path} if it is a run")
-        if not path.exists():
+        if not is_there:
             problem = f"{path}: no such file" if arguments.config else f"there is no {path} here"
             raise ConfigError(
                 f"{problem}; give a configuration, as in {PROGRAM} configs/profiles/cpu.yaml (see docs/training.md)"
@@ -170,13 +173,12 @@ def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup 
 def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
     """Begin a run in its empty directory and return what it takes to train."""
     from zsre.trainer.checkpoint import start_run
-    from zsre.trainer.folds import dealt_folds
+    from zsre.trainer.folds import check_calibration
     from zsre.trainer.setup import prepare
 
     setup = prepare(config, device)
     if config.calibration.data:
-        # Told now and not after the training that comes before the folds.
-        dealt_folds(config, setup.pairs.relations)
+        check_calibration(config, setup.pairs.relations)
     start_run(directory, config, setup.reading)
     return setup
 

@@ -76,6 +76,18 @@ def deal_folds(relations: Iterable[str], count: int, seed: int) -> list[tuple[st
     return [tuple(fold) for fold in folds]
 
 
+def check_calibration(config: TrainConfig, relations: Sequence[str]) -> None:
+    """Raise ConfigError, before the hours that come first, for a run of these relations that can't be calibrated."""
+    dealt_folds(config, relations)
+    stated = relations_of(sentence for _, source in read_sources(config.calibration.data) for sentence in source)
+    if not stated.keys() & set(relations):
+        raise ConfigError(
+            f"calibration.data: states none of the {len(relations)} relations that are trained on, as "
+            f"{', '.join(relations[:5])}; it states {', '.join(sorted(stated)[:5]) or 'nothing'}: give data with these "
+            "ids, or leave it out"
+        )
+
+
 def calibrate(
     config: TrainConfig, directory: Path, device: torch.device, show: Callable[[Status], None]
 ) -> Calibration:

@@ -358,6 +358,34 @@ def test_more_folds_than_relations_are_told_before_anything_is_trained(
     assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
 
 
+def test_calibration_data_that_states_nothing_seen_is_told_before_anything_is_trained(
+    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = (tiny_data / "labelled.jsonl").read_text("utf-8")
+    for relation in RELATIONS:
+        other = other.replace(f'"{relation}"', '"P9"')
+    (place / "other.jsonl").write_text(other, "utf-8")
+    written(calibration={"data": [{"path": "other.jsonl"}], "folds": 2})
+    assert cli.main(["--quiet"]) == 2
+    assert _error(capsys) == (
+        "zsre-train: error: calibration.data: states none of the 4 relations that are trained on, as author, born, "
+        "crosses, founder; it states P9: give data with these ids, or leave it out\n"
+    )
+    assert sorted(path.name for path in place.iterdir()) == ["other.jsonl", "zsre-train.yaml"]
+
+
+@pytest.mark.usefixtures("locked")
+def test_places_that_nobody_may_look_at(written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    written()
+    for flags, kind in ((["locked/a.yaml"], 2), (["-o", "locked/run"], 4), (["--resume", "locked/run"], 2)):
+        assert cli.main(flags) == kind
+        assert f"{flags[-1]}" in _error(capsys)
+    assert cli.main(["locked/a.yaml"]) == 2
+    assert _error(capsys) == (
+        "zsre-train: error: locked/a.yaml: cannot be read: Permission denied; check the path and its permissions\n"
+    )
+
+
 def test_a_missing_extra_comes_with_its_install_command(
     written: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
