@@ -70,6 +70,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading bytes, through gzip if its first bytes say so; raise ``DataError`` for what fails."""
     place = Place(str(path))
     try:
+        if path.is_fifo():
+            raise place.error("is a pipe, and labelled data is read more than once; write it to a file first")
         with path.open("rb") as file:
             if file.peek(2)[:2] == _GZIP_MAGIC:
                 with gzip.open(file) as stream:

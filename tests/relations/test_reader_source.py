@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -34,6 +35,13 @@ def test_missing_file_and_directory_are_said_before_reading(tmp_path: Path) -> N
         read_labelled(tmp_path / "gone.json")
     with pytest.raises(DataError, match="is a directory; name a file in it"):
         read_labelled(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_are_refused_before_anything_is_taken_out_of_them(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: is a pipe, and labelled data is read more than once; write it to a fi"):
+        read_labelled(tmp_path / "pipe")
 
 
 def test_truncated_gzip(save: Save, failure: Failure) -> None:
