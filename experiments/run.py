@@ -21,7 +21,8 @@ from experiments.usage import Usage, device, precision
 from measuring.machine import commit
 from zsre.relations.errors import OutputError, ZsreError
 from zsre.relations.lock import FolderLock, HeldError
-from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_reading, read_run_config
+from zsre.trainer.beginning import read_reading
+from zsre.trainer.checkpoint import FACTS, SPEED, WEIGHTS, is_started, read_run_config
 from zsre.trainer.config import TrainConfig
 
 logger = logging.getLogger(__name__)

@@ -23,25 +23,35 @@ settings.register_profile("zsre", deadline=None)
 settings.load_profile("zsre")
 
 
+def _refuse(monkeypatch: pytest.MonkeyPatch, **refused: Callable[[Path], bool]) -> None:
+    """Let these methods of Path fail for some paths, as permissions do to all but root."""
+
+    def wrapped(method: Callable[..., Any], is_refused: Callable[[Path], bool]) -> Callable[..., Any]:
+        def call(path: Path, *arguments: Any, **options: Any) -> Any:
+            if is_refused(path):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return method(path, *arguments, **options)
+
+        return call
+
+    for name, is_refused in refused.items():
+        monkeypatch.setattr(Path, name, wrapped(getattr(Path, name), is_refused))
+
+
 @pytest.fixture
 def locked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody look at what is called or lies in ``locked``, as permissions do to all but root."""
-    stat, open_path = Path.stat, Path.open
+    """Let nobody look at what is called or lies in ``locked``."""
 
-    def refuse(path: Path) -> None:
-        if "locked" in path.parts:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    def inside(path: Path) -> bool:
+        return "locked" in path.parts
 
-    def refusing_stat(path: Path, **options: Any) -> os.stat_result:
-        refuse(path)
-        return stat(path, **options)
+    _refuse(monkeypatch, stat=inside, open=inside)
 
-    def refusing_open(path: Path, *arguments: Any, **options: Any) -> Any:
-        refuse(path)
-        return open_path(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "stat", refusing_stat)
-    monkeypatch.setattr(Path, "open", refusing_open)
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return a function after which nobody may read a file, though all may see that it is there."""
+    return lambda file: _refuse(monkeypatch, open=lambda path: path == file)
 
 
 WORDS = (
@@ -185,7 +195,7 @@ def tiny_runs(
 
     import torch
 
-    from zsre.trainer.checkpoint import start_run
+    from zsre.trainer.beginning import start_run
     from zsre.trainer.loop import fit
     from zsre.trainer.setup import prepare
 

@@ -12,20 +12,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError, OutputError
-from zsre.relations.lock import LOCK_FILE, FolderLock
 from zsre.relations.places import looked_at
 from zsre.relations.private_files import replacing
 from zsre.trainer.config import TrainConfig, read_config
@@ -34,8 +32,6 @@ WEIGHTS, TOKENIZER, CONFIG, FACTS = "model.safetensors", "tokenizer.json", "conf
 METRICS, CHECKPOINT, CALIBRATION = "metrics.jsonl", "checkpoint.safetensors", "calibration.json"
 #: Apart from the metrics, which an interruption doesn't change.
 SPEED = "speed.json"
-#: The digest of the data and texts that were read.
-READING = "data.sha256"
 PROGRESS_KEY = "progress"
 
 
@@ -80,6 +76,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_text(path: Path) -> str | None:
+    """Read a file of a run; return None if it is missing, raise ModelError if it may not be read or is damaged."""
+    try:
+        with looked_at(path, ModelError):
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: damaged: {error}") from error
+
+
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write tensors whole or not at all; safetensors, never pickle."""
     contiguous = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
@@ -103,78 +108,6 @@ def write_facts(directory: Path, facts: RunFacts) -> None:
     write_text(directory / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
 
 
-def make_directory(directory: Path) -> None:
-    """Make an empty directory for a run; raise OutputError if it cannot be made or holds something already."""
-    # What a process that was killed before it began leaves.
-    nothing = {LOCK_FILE, f"{CONFIG}.tmp"}
-    with looked_at(directory, OutputError):
-        full = directory.is_dir() and any(entry.name not in nothing for entry in directory.iterdir())
-    if full:
-        remedy = (
-            f"go on with it by --resume {directory}, or give another -o" if is_started(directory) else "give another -o"
-        )
-        raise OutputError(f"{directory}: not empty; {remedy}")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{directory}: cannot be made a folder: {error.strerror}; give another -o") from error
-
-
-@contextmanager
-def held(directory: Path, new: bool = False) -> Iterator[None]:
-    """Hold a run directory against other processes; a new one is made first, and goes again if no run begins in it.
-
-    Raises HeldError, an OutputError, if another process trains there.
-    """
-    with looked_at(directory, OutputError):
-        missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    try:
-        if new:
-            make_directory(directory)
-        lock = FolderLock(directory)
-        try:
-            yield
-        finally:
-            if new and not is_started(directory):
-                (directory / LOCK_FILE).unlink(missing_ok=True)
-            lock.close()
-    finally:
-        for folder in missing:
-            with suppress(OSError):
-                folder.rmdir()
-
-
-def start_run(directory: Path, config: TrainConfig, reading: str | None = None) -> None:
-    """Make a fresh run directory; raise OutputError if something is there already.
-
-    ``reading`` is the digest of the data and texts that the run is to read; if not given, it may read any.
-    """
-    make_directory(directory)
-    write_text(directory / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
-    if reading is not None:
-        write_reading(directory, reading)
-
-
-def write_reading(directory: Path, reading: str) -> None:
-    """Write the digest of the data and texts that a run reads."""
-    write_text(directory / READING, reading + "\n")
-
-
-def read_reading(directory: Path) -> str | None:
-    """Read the digest of what a run read; return None for a run that does not say, as of earlier versions."""
-    contents = _contents(directory / READING)
-    return None if contents is None else contents.decode(errors="replace").strip()
-
-
-def check_reading(directory: Path, reading: str) -> None:
-    """Raise ModelError for a run that read, or is to read, other data or texts."""
-    if read_reading(directory) not in (None, reading):
-        raise ModelError(
-            f"{directory}: its data or relation texts are not those that it, or the run whose fold it is, began with; "
-            "put these back, or train anew"
-        )
-
-
 def is_started(directory: Path) -> bool:
     """Tell whether a directory holds a run, however far it came; raise ModelError if it may not be looked into."""
     return _is_there(directory / CONFIG)
@@ -183,11 +116,11 @@ def is_started(directory: Path) -> bool:
 def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
     """Read a run directory's configuration and facts; raise ModelError if it is not one or has no model yet."""
     config = read_run_config(directory)
-    contents = _contents(directory / FACTS)
-    if contents is None or not _is_there(directory / WEIGHTS):
+    text = read_text(directory / FACTS)
+    if text is None or not _is_there(directory / WEIGHTS):
         raise ModelError(f"{directory}: no epoch has finished yet: zsre-train --resume {directory}")
     try:
-        fields = json.loads(contents)
+        fields = json.loads(text)
         facts = RunFacts(
             **{**fields, "seen_relations": tuple(fields["seen_relations"]), "seen_data": tuple(fields["seen_data"])}
         )
@@ -209,11 +142,11 @@ def write_calibration(directory: Path, calibration: Calibration) -> None:
 def read_calibration(directory: Path) -> Calibration | None:
     """Read a run's calibration; return None for a run that has none."""
     path = directory / CALIBRATION
-    contents = _contents(path)
-    if contents is None:
+    text = read_text(path)
+    if text is None:
         return None
     try:
-        return Calibration(**json.loads(contents))
+        return Calibration(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: damaged: {error}") from error
 
@@ -228,12 +161,6 @@ def read_run_config(directory: Path) -> TrainConfig:
 def _is_there(path: Path) -> bool:
     with looked_at(path, ModelError):
         return path.is_file()
-
-
-def _contents(path: Path) -> bytes | None:
-    """Return what a file of a run holds, or None if there is none; raise ModelError if it may not be read."""
-    with looked_at(path, ModelError):
-        return path.read_bytes() if path.is_file() else None
 
 
 def save_checkpoint(
@@ -262,10 +189,10 @@ def load_checkpoint(
     Raises ModelError for a checkpoint that is damaged, or of a run that read other ``data``.
     """
     path = directory / CHECKPOINT
-    if not path.is_file():
+    if not _is_there(path):
         return None
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with looked_at(path, ModelError), safe_open(str(path), framework="pt") as file:
             progress = Progress(**json.loads(file.metadata()[PROGRESS_KEY]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _check_data(directory, progress, data)
@@ -304,9 +231,9 @@ def drop_checkpoint(directory: Path) -> None:
 def cut_metrics(directory: Path, step: int) -> None:
     """Drop the metrics that an interrupted run wrote after its last checkpoint."""
     path = directory / METRICS
-    if path.is_file():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
-        write_text(path, "".join(line + "\n" for line in lines))
+    text = read_text(path)
+    if text is not None:
+        write_text(path, "".join(line + "\n" for line in text.splitlines() if _step(line) <= step))
 
 
 def _step(line: str) -> float:

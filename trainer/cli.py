@@ -88,7 +88,8 @@ def train(arguments: argparse.Namespace) -> None:
         with interrupts_deferred():
             import torch
 
-            from zsre.trainer.checkpoint import held, is_started, read_run
+            from zsre.trainer.beginning import held
+            from zsre.trainer.checkpoint import is_started, read_run
             from zsre.trainer.fold_processes import folds_beside
             from zsre.trainer.folds import calibrate
             from zsre.trainer.loop import fit
@@ -172,7 +173,7 @@ def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup 
 
 def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
     """Begin a run in its empty directory and return what it takes to train."""
-    from zsre.trainer.checkpoint import start_run
+    from zsre.trainer.beginning import start_run
     from zsre.trainer.folds import check_calibration
     from zsre.trainer.setup import prepare
 

@@ -17,7 +17,8 @@ from threading import Lock, Semaphore
 
 from zsre.relations.errors import ZsreError
 from zsre.relations.interrupts import sigterm_interrupts
-from zsre.trainer.checkpoint import is_finished, is_started, read_reading, start_run
+from zsre.trainer.beginning import read_reading, start_run
+from zsre.trainer.checkpoint import is_finished, is_started
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.folds import FOLDS, dealt_folds, fold_config
 

@@ -26,16 +26,8 @@ from zsre.relations.logistic import fit_logistic
 from zsre.relations.metrics import LIKELY, expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
-from zsre.trainer.checkpoint import (
-    CALIBRATION,
-    held,
-    is_finished,
-    is_started,
-    read_reading,
-    read_run,
-    start_run,
-    write_calibration,
-)
+from zsre.trainer.beginning import held, read_reading, start_run
+from zsre.trainer.checkpoint import CALIBRATION, is_finished, is_started, read_run, write_calibration
 from zsre.trainer.config import CalibrationConfig, TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit

@@ -17,12 +17,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from zsre.relations.errors import ConfigError, OutputError
 from zsre.trainer.batches import batches, one_ahead, plan_epoch
+from zsre.trainer.beginning import check_reading, write_reading
 from zsre.trainer.checkpoint import (
     METRICS,
     SPEED,
     WEIGHTS,
     Progress,
-    check_reading,
     cut_metrics,
     drop_checkpoint,
     load_checkpoint,
@@ -30,7 +30,6 @@ from zsre.trainer.checkpoint import (
     save_checkpoint,
     save_tensors,
     write_facts,
-    write_reading,
     write_text,
 )
 from zsre.trainer.config import OptimConfig

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zsre.relations.errors import ModelError
+from zsre.relations.places import looked_at
 from zsre.trainer.checkpoint import save_tensors
 from zsre.trainer.config import AdapterConfig
 from zsre.trainer.relation_table import RelationTable
@@ -83,10 +84,11 @@ def write_adapter(adapter: RelationAdapter, directory: Path) -> None:
 def read_adapter(directory: Path) -> RelationAdapter:
     """Read what `write_adapter` wrote; raise ModelError if it is missing or damaged."""
     path = directory / ADAPTER
-    if not path.is_file():
-        raise ModelError(f"{directory}: {ADAPTER} missing; a run is its whole folder, so copy all of it")
     try:
-        return RelationAdapter(**load_file(str(path)))
+        with looked_at(path, ModelError):
+            if not path.is_file():
+                raise ModelError(f"{directory}: {ADAPTER} missing; a run is its whole folder, so copy all of it")
+            return RelationAdapter(**load_file(str(path)))
     except (SafetensorError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path}: damaged ({error}); copy it again, or train again") from error
 

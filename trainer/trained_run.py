@@ -14,8 +14,9 @@ from transformers import AutoConfig, AutoModel
 
 from zsre.relations.contract import Calibration
 from zsre.relations.errors import ModelError
+from zsre.relations.places import looked_at
 from zsre.relations.tokens import TokenSettings, prepare_tokenizer, read_tokenizer
-from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, RunFacts, read_calibration, read_run
+from zsre.trainer.checkpoint import TOKENIZER, WEIGHTS, RunFacts, read_calibration, read_run, read_text
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.digest import weights_digest
 from zsre.trainer.encoders import DAMAGED, attention_options, first_line
@@ -50,12 +51,19 @@ class TrainedRun:
         return encoder
 
 
+def check_whole(directory: Path) -> None:
+    """Raise ModelError for a run directory that lacks what it takes to load its model, as if copied in part."""
+    files = (TOKENIZER, TOKENS, f"{ENCODER}/config.json")
+    with looked_at(directory, ModelError):
+        missing = [name for name in files if not (directory / name).is_file()]
+    if missing:
+        raise ModelError(f"{directory}: {', '.join(missing)} missing; a run is its whole folder, so copy all of it")
+
+
 def load_run(directory: Path) -> TrainedRun:
     """Load a run's best epoch; raise ModelError if there is none, or if files of the run are missing or cut short."""
     config, facts = read_run(directory)
-    files = (TOKENIZER, TOKENS, f"{ENCODER}/config.json")
-    if missing := [name for name in files if not (directory / name).is_file()]:
-        raise ModelError(f"{directory}: {', '.join(missing)} missing; a run is its whole folder, so copy all of it")
+    check_whole(directory)
     try:
         options = attention_options(str(directory / ENCODER))
         encoder_config = AutoConfig.from_pretrained(directory / ENCODER, trust_remote_code=False)
@@ -65,18 +73,18 @@ def load_run(directory: Path) -> TrainedRun:
     except DAMAGED as error:
         raise ModelError(f"{directory / ENCODER}: cannot be loaded: {first_line(error)}") from error
     model = SentenceModel(encoder, config.model, len(facts.seen_relations))
+    weights = directory / WEIGHTS
     try:
-        model.load_state_dict(load_file(str(directory / WEIGHTS)))
+        with looked_at(weights, ModelError):
+            model.load_state_dict(load_file(str(weights)))
     except (SafetensorError, RuntimeError) as error:
-        raise ModelError(
-            f"{directory / WEIGHTS}: damaged ({first_line(error)}); copy it again, or train again"
-        ) from error
+        raise ModelError(f"{weights}: damaged ({first_line(error)}); copy it again, or train again") from error
     try:
-        fields = json.loads((directory / TOKENS).read_text(encoding="utf-8"))
+        fields = json.loads(read_text(directory / TOKENS) or "")
         tokens = TokenSettings(**{**fields, "markers": tuple(fields["markers"])})
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{directory / TOKENS}: damaged ({error}); copy it again, or train again") from error
     path = directory / TOKENIZER
-    tokenizer = prepare_tokenizer(read_tokenizer(path.read_text(encoding="utf-8"), str(path)))
+    tokenizer = prepare_tokenizer(read_tokenizer(read_text(path) or "", str(path)))
     adapter = None if config.texts.adapter is None else read_adapter(directory)
     return TrainedRun(directory, config, facts, model.eval(), tokenizer, tokens, read_calibration(directory), adapter)

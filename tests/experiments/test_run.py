@@ -21,7 +21,8 @@ from experiments.run import Places, missing_cells, run_cells, take
 from experiments.usage import CommandError, Usage
 from tests.experiments.conftest import Measure
 from zsre.trainer import cli as train_cli
-from zsre.trainer.checkpoint import write_reading, write_text
+from zsre.trainer.beginning import write_reading
+from zsre.trainer.checkpoint import write_text
 
 CELLS = plan("cpu", ["main"], ["fewrel"])[:3]
 TRAIN, EVAL = "zsre.trainer.cli", "zsre.runner.eval_cli"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from zsre.relations.contract import Calibration
-from zsre.relations.errors import ConfigError, ModelError, OutputError
+from zsre.relations.errors import ConfigError, ModelError, OutputError, ZsreError
 from zsre.trainer import checkpoint
 from zsre.trainer.checkpoint import (
     Progress,
@@ -19,16 +21,13 @@ from zsre.trainer.checkpoint import (
     drop_checkpoint,
     is_finished,
     load_checkpoint,
-    make_directory,
     read_calibration,
     read_run,
     read_run_config,
     save_checkpoint,
-    start_run,
     write_calibration,
     write_text,
 )
-from zsre.trainer.config import TrainConfig
 
 PROGRESS = Progress(epoch=1, batch=3, step=13, best_f1=0.25, best_epoch=0)
 
@@ -86,6 +85,15 @@ class TestCheckpoint:
         path.write_bytes(path.read_bytes()[:100])
         with pytest.raises(ModelError, match=r"checkpoint\.safetensors: is damaged"):
             load_checkpoint(tmp_path, modules, optimizer)
+
+    def test_one_that_may_not_be_read_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*arguments: object, **options: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        save_checkpoint(tmp_path, PROGRESS, *_trained(1))
+        monkeypatch.setattr(checkpoint, "safe_open", refuse)
+        with pytest.raises(ModelError, match=r"checkpoint\.safetensors: cannot be read: Permission denied; check the"):
+            load_checkpoint(tmp_path, *_trained(1))
 
     def test_a_run_that_was_never_saved_has_none(self, tmp_path: Path) -> None:
         assert load_checkpoint(tmp_path, *_trained(1)) is None
@@ -152,35 +160,6 @@ class TestMetrics:
         assert list(tmp_path.iterdir()) == []
 
 
-class TestStartRun:
-    def test_keeps_the_configuration(self, tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-        config = tiny_config(held_out=["P1"], calibration={"folds": 3})
-        start_run(tmp_path / "runs" / "a", config)
-        assert read_run_config(tmp_path / "runs" / "a") == config
-
-    def test_takes_no_directory_that_holds_a_run(self, tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
-        start_run(tmp_path / "a", tiny_config())
-        with pytest.raises(OutputError, match=f"a: not empty; go on with it by --resume {tmp_path / 'a'}, or give"):
-            start_run(tmp_path / "a", tiny_config())
-
-    def test_takes_no_directory_that_holds_anything_else(self, tmp_path: Path) -> None:
-        (tmp_path / "letter.txt").touch()
-        with pytest.raises(OutputError, match="not empty; give another -o") as caught:
-            make_directory(tmp_path)
-        assert "--resume" not in str(caught.value)
-
-    def test_takes_an_empty_directory(self, tmp_path: Path) -> None:
-        make_directory(tmp_path)
-        make_directory(tmp_path / "a" / "b")
-        assert (tmp_path / "a" / "b").is_dir()
-
-    @pytest.mark.parametrize("name", ["file", "file/below"])
-    def test_names_a_path_that_cannot_be_a_folder(self, tmp_path: Path, name: str) -> None:
-        (tmp_path / "file").touch()
-        with pytest.raises(OutputError, match=f"{name}: cannot be made a folder: .*; give another -o"):
-            make_directory(tmp_path / name)
-
-
 class TestReadRun:
     def test_gives_configuration_and_facts(self, run: Path) -> None:
         config, facts = read_run(run)
@@ -198,6 +177,12 @@ class TestReadRun:
     def test_says_how_to_go_on_with_a_run_without_an_epoch(self, run: Path, name: str) -> None:
         (run / name).unlink()
         with pytest.raises(ModelError, match=f"no epoch has finished yet: zsre-train --resume {run}"):
+            read_run(run)
+
+    @pytest.mark.parametrize("name", ["config.yaml", "run.json"])
+    def test_names_a_file_that_may_not_be_read(self, name: str, run: Path, refused: Callable[[Path], None]) -> None:
+        refused(run / name)
+        with pytest.raises(ZsreError, match=f"run/{name}: cannot be read: Permission denied"):
             read_run(run)
 
     @pytest.mark.parametrize("text", ["{", "{}", '{"seen_relations": [], "seen_data": [], "pairs": {}, "other": 1}'])
@@ -224,6 +209,17 @@ class TestCalibration:
     def test_names_one_that_is_damaged(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "calibration.json").write_text(text, encoding="utf-8")
         with pytest.raises(ModelError, match=r"calibration\.json: damaged: "):
+            read_calibration(tmp_path)
+
+    def test_names_one_that_is_no_text_or_may_not_be_read(
+        self, tmp_path: Path, refused: Callable[[Path], None]
+    ) -> None:
+        path = tmp_path / "calibration.json"
+        path.write_bytes(b"\xff")
+        with pytest.raises(ModelError, match=r"calibration\.json: damaged: 'utf-8' codec can't decode"):
+            read_calibration(tmp_path)
+        refused(path)
+        with pytest.raises(ModelError, match=r"calibration\.json: cannot be read: Permission denied; check the path"):
             read_calibration(tmp_path)
 
 

@@ -17,7 +17,7 @@ import yaml
 from tests.conftest import RELATIONS as TINY_RELATIONS
 from tests.interrupting import assert_interrupted
 from zsre.relations.lock import FolderLock
-from zsre.trainer import checkpoint, cli, folds, setup
+from zsre.trainer import beginning, cli, folds, setup
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
 
@@ -315,7 +315,7 @@ def test_an_interruption_before_anything_was_written(
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(setup if when == "prepare" else checkpoint, when, interrupt)
+    monkeypatch.setattr(setup if when == "prepare" else beginning, when, interrupt)
     assert cli.main(["--quiet"]) == 130
     assert _error(capsys) == "zsre-train: interrupted; nothing was written\n"
     assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]

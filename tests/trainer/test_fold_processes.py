@@ -18,7 +18,8 @@ import yaml
 
 from zsre.relations.errors import ZsreError
 from zsre.trainer import cli, fold_processes
-from zsre.trainer.checkpoint import is_finished, read_reading, read_run_config, write_reading
+from zsre.trainer.beginning import read_reading, write_reading
+from zsre.trainer.checkpoint import is_finished, read_run_config
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.fold_processes import folds_beside
 from zsre.trainer.folds import train_fold

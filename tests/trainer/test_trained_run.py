@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 import yaml
 
 from zsre.relations.errors import ModelError
+from zsre.trainer import relation_adapter, trained_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.setup import prepare
 from zsre.trainer.trained_run import load_run
@@ -41,6 +45,32 @@ def test_loading_is_of_full_precision_whatever_its_configuration_names(run: Path
 def test_loading_names_a_file_that_is_missing(run: Path, name: str) -> None:
     (run / name).unlink()
     with pytest.raises(ModelError, match=f"{name} missing; a run is its whole folder, so copy all of it"):
+        load_run(run)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokens.json"])
+def test_loading_names_a_file_that_may_not_be_read_or_is_no_text(
+    name: str, run: Path, refused: Callable[[Path], None]
+) -> None:
+    (run / name).write_bytes(b"\xff")
+    with pytest.raises(ModelError, match=f"run/{name}: damaged: 'utf-8' codec can't decode"):
+        load_run(run)
+    refused(run / name)
+    with pytest.raises(ModelError, match=f"run/{name}: cannot be read: Permission denied; check the path"):
+        load_run(run)
+
+
+@pytest.mark.parametrize(("module", "name"), [(trained_run, "model"), (relation_adapter, "adapter")])
+def test_loading_names_weights_that_may_not_be_read(
+    module: ModuleType, name: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(module, "load_file", refuse)
+    with pytest.raises(
+        ModelError, match=rf"run/{name}\.safetensors: cannot be read: Permission denied; check the path"
+    ):
         load_run(run)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zsre.trainer import loop
-from zsre.trainer.checkpoint import start_run
+from zsre.trainer.beginning import start_run
 from zsre.trainer.config import TrainConfig
 
 CPU = torch.device("cpu")

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zsre.relations.errors import OutputError
+from zsre.trainer.beginning import make_directory, start_run
+from zsre.trainer.checkpoint import read_run_config
+from zsre.trainer.config import TrainConfig
+
+
+def test_a_start_keeps_the_configuration(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    config = tiny_config(held_out=["P1"], calibration={"folds": 3})
+    start_run(tmp_path / "runs" / "a", config)
+    assert read_run_config(tmp_path / "runs" / "a") == config
+
+
+def test_a_start_takes_no_directory_that_holds_a_run(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    start_run(tmp_path / "a", tiny_config())
+    with pytest.raises(OutputError, match=f"a: not empty; go on with it by --resume {tmp_path / 'a'}, or give"):
+        start_run(tmp_path / "a", tiny_config())
+
+
+def test_a_start_takes_no_directory_that_holds_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").touch()
+    with pytest.raises(OutputError, match="not empty; give another -o") as caught:
+        make_directory(tmp_path)
+    assert "--resume" not in str(caught.value)
+
+
+def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+    make_directory(tmp_path)
+    make_directory(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_path_that_cannot_be_a_folder_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=f"{name}: cannot be made a folder: .*; give another -o"):
+        make_directory(tmp_path / name)
