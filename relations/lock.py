@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -45,10 +46,10 @@ class FolderLock:
 
         Where the file system has no locks, as some that are mounted from elsewhere, that is said, and all there is.
         """
-        path = folder / LOCK_FILE
+        self._path = folder / LOCK_FILE
         try:
             # The file stays when the lock ends: removed, it could be one that another run has just locked.
-            self._file = os.fdopen(_open(path), "a+b")
+            self._file = os.fdopen(_open(self._path), "a+b")
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot be written to: {error.strerror}; give another directory with -o"
@@ -58,14 +59,37 @@ class FolderLock:
         except OSError as error:
             if error.errno in _HELD:
                 self._file.close()
-                raise HeldError(
-                    f"{folder}: another run is writing to it; wait for it, or give another directory with -o"
-                ) from error
+                raise self._held() from error
             logger.warning("%s: has no locks (%s), so start no other run into it meanwhile", folder, error.strerror)
+        else:
+            if not self._is_in_place():
+                # Whoever had it before has just discarded it, and the next may have another one in its place.
+                self._file.close()
+                raise self._held()
 
     def close(self) -> None:
         """Let go of the folder."""
         self._file.close()
+
+    def discard(self) -> None:
+        """Let go of the folder, and leave no file in it, as nothing came of the run."""
+        # Windows removes no file that is open; elsewhere, once it is closed it could be another run's.
+        if sys.platform == "win32":
+            self.close()
+        with suppress(OSError):
+            self._path.unlink()
+        self.close()
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _held(self) -> HeldError:
+        return HeldError(
+            f"{self._path.parent}: another run is writing to it; wait for it, or give another directory with -o"
+        )
 
 
 def is_locked(folder: Path) -> bool:

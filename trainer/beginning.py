@@ -51,7 +51,7 @@ def held(directory: Path, new: bool = False) -> Iterator[None]:
             yield
         finally:
             if new and not is_started(directory):
-                (directory / LOCK_FILE).unlink(missing_ok=True)
+                lock.discard()
             lock.close()
     finally:
         for folder in missing:

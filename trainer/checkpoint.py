@@ -224,7 +224,7 @@ def _check_data(directory: Path, progress: Progress, data: str) -> None:
 
 
 def drop_checkpoint(directory: Path) -> None:
-    """Remove what only an unfinished run needs."""
+    """Remove what only an unfinished run needs; a finished one still has it if it was killed at the very end."""
     (directory / CHECKPOINT).unlink(missing_ok=True)
 
 

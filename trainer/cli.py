@@ -166,7 +166,6 @@ def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup 
 
     if not is_finished(directory):
         return prepare(config, device)
-    # It is still there where the process was killed at the very end.
     drop_checkpoint(directory)
     return None
 

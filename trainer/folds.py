@@ -27,7 +27,7 @@ from zsre.relations.metrics import LIKELY, expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
 from zsre.trainer.beginning import held, read_reading, start_run
-from zsre.trainer.checkpoint import CALIBRATION, is_finished, is_started, read_run, write_calibration
+from zsre.trainer.checkpoint import CALIBRATION, drop_checkpoint, is_finished, is_started, read_run, write_calibration
 from zsre.trainer.config import CalibrationConfig, TrainConfig
 from zsre.trainer.data import read_sources, relations_of
 from zsre.trainer.loop import Status, fit
@@ -120,12 +120,13 @@ def train_fold(
     show: Callable[[Status], None],
     reading: str | None = None,
 ) -> None:
-    """Train a model without a fold, or go on with it, unless it is finished.
+    """Train a model without a fold, or go on with it, unless it is finished; hold its directory meanwhile.
 
     ``reading`` is the digest of what the run itself read; raises ModelError if the fold's model were to read anything
     else.
     """
     if is_finished(directory):
+        drop_checkpoint(directory)
         return
     logger.info("fold %s: without %s", directory.name, ", ".join(fold))
     without = fold_config(config, directory, fold)

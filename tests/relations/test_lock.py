@@ -12,7 +12,7 @@ import pytest
 
 from zsre.relations import lock
 from zsre.relations.errors import OutputError
-from zsre.relations.lock import FolderLock, is_locked
+from zsre.relations.lock import FolderLock, HeldError, is_locked
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
@@ -23,6 +23,25 @@ def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     first.close()
     assert not is_locked(tmp_path)
+    FolderLock(tmp_path).close()
+
+
+def test_a_lock_that_is_discarded_leaves_nothing_and_is_nobody_else_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run that had opened the file before it went would hold what nobody else sees."""
+    FolderLock(tmp_path).discard()
+    assert list(tmp_path.iterdir()) == []
+    take = lock._lock
+
+    def taken_late(file: BinaryIO) -> None:
+        monkeypatch.setattr(lock, "_lock", take)
+        (tmp_path / lock.LOCK_FILE).unlink()
+        take(file)
+
+    monkeypatch.setattr(lock, "_lock", taken_late)
+    with pytest.raises(HeldError, match="another run is writing to it"):
+        FolderLock(tmp_path)
     FolderLock(tmp_path).close()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from zsre.relations.errors import OutputError
-from zsre.trainer.beginning import make_directory, start_run
+from zsre.relations.lock import HeldError, is_locked
+from zsre.trainer.beginning import held, make_directory, start_run
 from zsre.trainer.checkpoint import read_run_config
 from zsre.trainer.config import TrainConfig
 
@@ -41,3 +42,28 @@ def test_a_path_that_cannot_be_a_folder_is_named(tmp_path: Path, name: str) -> N
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=f"{name}: cannot be made a folder: .*; give another -o"):
         make_directory(tmp_path / name)
+
+
+def test_a_directory_is_held_by_one_and_goes_again_if_no_run_begins_in_it(
+    tiny_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new/a"):
+        with held(tmp_path / name, new=True), pytest.raises(HeldError), held(tmp_path / name, new=True):
+            pass
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "empty"]
+    with held(tmp_path / "run", new=True):
+        start_run(tmp_path / "run", tiny_config())
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "config.yaml"]
+    with held(tmp_path / "run"):
+        assert is_locked(tmp_path / "run")
+
+
+def test_a_lock_that_cannot_be_removed_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **options: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(KeyError), held(tmp_path / "run", new=True):
+        raise KeyError
+    assert not is_locked(tmp_path / "run")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from zsre.relations.equivalents import equivalents_of
 from zsre.relations.errors import ConfigError, ModelError
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
+from zsre.relations.lock import FolderLock, HeldError
 from zsre.relations.vectors import PairSentence
 from zsre.trainer import folds
 from zsre.trainer.checkpoint import is_finished, read_calibration, read_run
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.data import read_sources
-from zsre.trainer.folds import calibrate, crossed_error, deal_folds, fit_calibration, score_fold
+from zsre.trainer.folds import calibrate, crossed_error, deal_folds, fit_calibration, score_fold, train_fold
 from zsre.trainer.loop import Status
 from zsre.trainer.model import SentenceModel
 from zsre.trainer.setup import load_texts
@@ -234,6 +236,22 @@ class TestCalibrate:
         with pytest.raises(ConfigError, match="nothing to fit"):
             calibrate(other, run, CPU, lambda status: None)
         assert is_finished(run / "folds" / "1")
+
+    def test_one_process_trains_a_fold_at_a_time(self, config: TrainConfig, tmp_path: Path) -> None:
+        (tmp_path / "0").mkdir()
+        with closing(FolderLock(tmp_path / "0")), pytest.raises(HeldError, match="0: another run is writing to it"):
+            train_fold(config, tmp_path / "0", ("born",), CPU, lambda status: None)
+
+    def test_what_a_killed_process_leaves_of_a_fold_hinders_none(
+        self, config: TrainConfig, run: Path, tmp_path: Path
+    ) -> None:
+        (run / "checkpoint.safetensors").touch()
+        train_fold(config, run, ("home",), CPU, lambda status: None)
+        assert not (run / "checkpoint.safetensors").exists()
+        (tmp_path / "0").mkdir()
+        (tmp_path / "0" / "config.yaml.tmp").touch()
+        train_fold(config, tmp_path / "0", ("born",), CPU, lambda status: None)
+        assert is_finished(tmp_path / "0")
 
     def test_needs_data(self, tiny_config: Callable[..., TrainConfig], run: Path) -> None:
         with pytest.raises(ConfigError, match=r"needs densely annotated text: set calibration\.data"):
