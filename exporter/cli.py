@@ -18,6 +18,7 @@ from zsre.relations.terminal import PlainFormatter, printable_lines
 if TYPE_CHECKING:
     from zsre.exporter.files import Exported
 
+logger = logging.getLogger(__name__)
 PROGRAM: Final = "zsre-export"
 RUNS: Final = Path("runs")
 #: What stands for the model that comes with zsre, where a file is asked for.
@@ -53,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     handler.setFormatter(PlainFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     try:
-        # At the usual end of a process by SIGTERM, a folder of halves would stay behind.
-        with sigterm_interrupts():
-            export(arguments)
+        export(arguments)
     except ZsreError as error:
         print(printable_lines(f"{PROGRAM}: error: {error}"), file=sys.stderr)
         return error.exit_code
@@ -90,7 +89,9 @@ def exported_run(arguments: argparse.Namespace) -> tuple[Exported, str]:
     run = arguments.run or newest_run(RUNS)
     read_run(run)  # so that only a run is named
     print(f"exporting {run}", file=sys.stderr)
-    return export_run(run, arguments.output, arguments.precision), "the torch model"
+    # At the usual end of a process by SIGTERM, a folder of halves would stay behind.
+    with sigterm_interrupts():
+        return export_run(run, arguments.output, arguments.precision), "the torch model"
 
 
 def converted(arguments: argparse.Namespace) -> tuple[Exported, str]:
@@ -103,17 +104,26 @@ def converted(arguments: argparse.Namespace) -> tuple[Exported, str]:
         raise MissingExtraError(f"converting a model needs {error.name}: pip install 'zsre[convert]'") from error
     source = shipped_model() if str(arguments.source) == SHIPPED else arguments.source
     print(f"converting {source}", file=sys.stderr)
-    return convert_model(source, arguments.output, arguments.precision), str(arguments.source)
+    with sigterm_interrupts():
+        return convert_model(source, arguments.output, arguments.precision), str(arguments.source)
 
 
 def newest_run(root: Path) -> Path:
-    """Return the finished run directory under ``root`` whose model is newest; raise ModelError if there is none."""
+    """Return the finished run directory under ``root`` whose model is newest; raise ModelError if there is none.
+
+    One that is damaged, or was copied in part, is passed over, and that is said.
+    """
     from zsre.trainer.checkpoint import is_finished, is_started
+    from zsre.trainer.trained_run import check_whole
 
     found = sorted(root.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in found:
-        if is_started(path.parent) and is_finished(path.parent):
-            return path.parent
+    for run in (path.parent for path in found):
+        try:
+            if is_started(run) and is_finished(run):
+                check_whole(run)
+                return run
+        except ZsreError as error:
+            logger.warning("passed over: %s", error)
     raise ModelError(f"no finished run under {root}/: give one with --run, or train one with zsre-train")
 
 

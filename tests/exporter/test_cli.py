@@ -89,6 +89,21 @@ def test_only_finished_runs_count(runs: Path) -> None:
         newest_run(runs)
 
 
+def test_runs_that_are_damaged_or_were_copied_in_part_are_passed_over(
+    runs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for age, name in enumerate(("partial", "damaged", "other")):
+        shutil.copytree(runs / "new", runs / name)
+        os.utime(runs / name / "model.safetensors", (2e9 - age, 2e9 - age))
+    (runs / "partial" / "tokenizer.json").unlink()
+    (runs / "damaged" / "run.json").write_text("{", encoding="utf-8")
+    (runs / "other" / "config.yaml").unlink()
+    assert newest_run(runs) == runs / "new"
+    partial, damaged = caplog.messages
+    assert partial.startswith(f"passed over: {runs / 'partial'}: tokenizer.json missing; a run is its whole folder")
+    assert damaged.startswith(f"passed over: {runs / 'damaged' / 'run.json'}: damaged: ")
+
+
 def test_no_run_to_take(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["model.onnx"]) == 2
     assert _error(capsys) == (
