@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from zsre.relations.command_line import CommandParser
 from zsre.relations.errors import ConfigError, MissingExtraError, UsageError, ZsreError
-from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred
+from zsre.relations.interrupts import INTERRUPTED, interrupts_deferred, sigterm_interrupts
 from zsre.relations.places import looked_at
 from zsre.relations.terminal import PlainFormatter, printable_lines
 
@@ -105,7 +105,8 @@ def train(arguments: argparse.Namespace) -> None:
     config, directory = choose_run(arguments)
     show = show_nothing if arguments.quiet else show_progress
     try:
-        with held(directory, new=not arguments.resume):
+        # At the usual end of a process by SIGTERM, a folder without a run would stay behind, and folds would train on.
+        with sigterm_interrupts(), held(directory, new=not arguments.resume):
             setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
             flags = ["--device", str(device)] + ([] if threads is None else ["--threads", str(threads)])
             beside = config.calibration.data and arguments.processes > 1

@@ -16,7 +16,6 @@ from pathlib import Path
 from threading import Lock, Semaphore
 
 from zsre.relations.errors import ZsreError
-from zsre.relations.interrupts import sigterm_interrupts
 from zsre.trainer.beginning import read_reading, start_run
 from zsre.trainer.checkpoint import is_finished, is_started
 from zsre.trainer.config import TrainConfig
@@ -32,7 +31,7 @@ def folds_beside(
     """Train the models of a run's folds while the body trains its own, ``processes`` at a time with that one.
 
     ``relations`` are those that the run sees; ``flags`` go to every process. The end waits for all of them. An error
-    in the body, Ctrl-C and SIGTERM too, stops them where their last checkpoints are. So does a process that fails, at
+    in the body, Ctrl-C too, stops them where their last checkpoints are. So does a process that fails, at
     once, which raises ZsreError with what it said once the body is done.
     """
     folders = [directory / FOLDS / str(number) for number in range(config.calibration.folds)]
@@ -40,7 +39,7 @@ def folds_beside(
         if not is_started(folder):
             start_run(folder, fold_config(config, folder, fold), read_reading(directory))
     fleet = _Fleet(Semaphore(processes), flags)
-    with sigterm_interrupts(), ThreadPoolExecutor(len(folders)) as pool:
+    with ThreadPoolExecutor(len(folders)) as pool:
         try:
             with fleet.permits:
                 trained = [pool.submit(fleet.train, folder) for folder in folders if not is_finished(folder)]

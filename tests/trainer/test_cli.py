@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -305,15 +306,16 @@ def test_what_a_killed_process_leaves_is_no_run_and_hinders_none(
     assert not (place / "finished" / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("when", ["prepare", "start_run"])
 def test_an_interruption_before_anything_was_written(
-    when: str, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
+    when: str, number: signal.Signals, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     written()
 
     def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(setup if when == "prepare" else beginning, when, interrupt)
     assert cli.main(["--quiet"]) == 130

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from zsre.relations.errors import ZsreError
+from zsre.relations.interrupts import sigterm_interrupts
 from zsre.trainer import cli, fold_processes
 from zsre.trainer.beginning import read_reading, write_reading
 from zsre.trainer.checkpoint import is_finished, read_run_config
@@ -157,14 +158,13 @@ def test_sigterm_stops_them_as_an_interruption_does(
     config: TrainConfig, tmp_path: Path, processes: type[FakeProcess]
 ) -> None:
     processes.seconds = 60
-    usual = signal.getsignal(signal.SIGTERM)
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), folds_beside(config, tmp_path, RELATIONS, 2, []):
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts(), folds_beside(config, tmp_path, RELATIONS, 2, []):
         while not processes.log:
             time.sleep(0.005)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
-    assert time.monotonic() - begun < 30 and signal.getsignal(signal.SIGTERM) is usual
+    assert time.monotonic() - begun < 30
     assert [event for event, _ in processes.log] == ["start", "end"]
 
 
