@@ -16,6 +16,8 @@ from zsre.trainer.config import TrainConfig
 
 #: The digest of the data and texts that a run is trained on.
 READING = "data.sha256"
+#: The digest of the data and texts that it is calibrated on.
+CALIBRATION_READING = "calibration.sha256"
 
 
 def make_directory(directory: Path) -> None:
@@ -59,25 +61,27 @@ def held(directory: Path, new: bool = False) -> Iterator[None]:
                 folder.rmdir()
 
 
-def start_run(directory: Path, config: TrainConfig, reading: str | None = None) -> None:
+def start_run(directory: Path, config: TrainConfig, reading: str | None = None, calibration: str | None = None) -> None:
     """Make a fresh run directory; raise OutputError if something is there already.
 
-    ``reading`` is the digest of the data and texts that the run is to read; if not given, it may read any.
+    ``reading`` is the digest of the data and texts that the run is to read, ``calibration`` that of what it is to be
+    calibrated on; if not given, these may be any.
     """
     make_directory(directory)
     write_text(directory / CONFIG, yaml.safe_dump(config.to_dict(), sort_keys=False, allow_unicode=True))
-    if reading is not None:
-        write_reading(directory, reading)
+    for name, digest in ((READING, reading), (CALIBRATION_READING, calibration)):
+        if digest is not None:
+            write_reading(directory, digest, name)
 
 
-def write_reading(directory: Path, reading: str) -> None:
-    """Write the digest of the data and texts that a run reads."""
-    write_text(directory / READING, reading + "\n")
+def write_reading(directory: Path, reading: str, name: str = READING) -> None:
+    """Write the digest of what a run reads."""
+    write_text(directory / name, reading + "\n")
 
 
-def read_reading(directory: Path) -> str | None:
+def read_reading(directory: Path, name: str = READING) -> str | None:
     """Read the digest of what a run read; return None for a run that does not say, as of earlier versions."""
-    text = read_text(directory / READING)
+    text = read_text(directory / name)
     return None if text is None else text.strip()
 
 
@@ -87,4 +91,13 @@ def check_reading(directory: Path, reading: str) -> None:
         raise ModelError(
             f"{directory}: its data or relation texts are not those that it, or the run whose fold it is, began with; "
             "put these back, or train anew"
+        )
+
+
+def check_calibration_reading(directory: Path, reading: str) -> None:
+    """Raise ModelError for a run that is to be calibrated on other data, or with other texts, than it began with."""
+    if read_reading(directory, CALIBRATION_READING) not in (None, reading):
+        raise ModelError(
+            f"{directory}: its calibration data or relation texts are not those that it began with; put these back, or "
+            f"remove {directory / CALIBRATION_READING} to calibrate it on what is there now"
         )

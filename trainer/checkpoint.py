@@ -2,8 +2,8 @@
 
 ``config.yaml``, ``data.sha256``, ``run.json`` (relations and data sets seen), ``model.safetensors`` (best epoch),
 ``tokenizer.json``, ``tokens.json``, ``encoder/config.json``, ``metrics.jsonl``, ``loss.png``, ``speed.json``;
-``adapter.safetensors`` with an adapter, ``calibration.json`` and ``folds/`` if it was calibrated; while it runs also
-``checkpoint.safetensors``. ``.lock`` is what a process holds that trains there.
+``adapter.safetensors`` with an adapter; ``calibration.sha256``, ``calibration.json`` and ``folds/`` with a
+calibration; while it runs also ``checkpoint.safetensors``. ``.lock`` is what a process holds that trains there.
 Everything is written to a temporary name first and then renamed.
 """
 
@@ -132,6 +132,11 @@ def read_run(directory: Path) -> tuple[TrainConfig, RunFacts]:
 def is_finished(directory: Path) -> bool:
     """Tell whether a run was trained to its end."""
     return _is_there(directory / FACTS) and read_run(directory)[1].finished
+
+
+def is_calibrated(directory: Path) -> bool:
+    """Tell whether a run has its calibration."""
+    return _is_there(directory / CALIBRATION)
 
 
 def write_calibration(directory: Path, calibration: Calibration) -> None:

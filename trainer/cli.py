@@ -91,7 +91,7 @@ def train(arguments: argparse.Namespace) -> None:
             from zsre.trainer.beginning import held
             from zsre.trainer.checkpoint import is_started, read_run
             from zsre.trainer.fold_processes import folds_beside
-            from zsre.trainer.folds import calibrate
+            from zsre.trainer.folds import calibrate, lacks_calibration
             from zsre.trainer.loop import fit
             from zsre.trainer.setup import choose_device
     except ModuleNotFoundError as error:
@@ -109,13 +109,14 @@ def train(arguments: argparse.Namespace) -> None:
         with sigterm_interrupts(), held(directory, new=not arguments.resume):
             setup = resume(config, directory, device) if arguments.resume else begin(config, directory, device)
             flags = ["--device", str(device)] + ([] if threads is None else ["--threads", str(threads)])
-            beside = config.calibration.data and arguments.processes > 1
+            calibrates = lacks_calibration(config, directory)
+            beside = calibrates and arguments.processes > 1
             seen = setup.pairs.relations if setup is not None else read_run(directory)[1].seen_relations
             with folds_beside(config, directory, seen, arguments.processes, flags) if beside else nullcontext():
                 if setup is not None:
                     logger.info("%s: training", directory)
                     fit(setup, directory, show)
-            if config.calibration.data:
+            if calibrates:
                 # Nothing runs beside it any more.
                 torch.set_num_threads(arguments.threads or cores)
                 calibrate(config, directory, device, show)
@@ -162,25 +163,36 @@ def choose_run(arguments: argparse.Namespace) -> tuple[TrainConfig, Path]:
 
 def resume(config: TrainConfig, directory: Path, device: torch.device) -> Setup | None:
     """Return what it takes to go on with a run, or None if it was trained to its end."""
-    from zsre.trainer.checkpoint import drop_checkpoint, is_finished
+    from zsre.trainer.beginning import check_calibration_reading
+    from zsre.trainer.checkpoint import drop_checkpoint, is_finished, read_run
+    from zsre.trainer.folds import lacks_calibration, read_calibration_data
     from zsre.trainer.setup import prepare
 
-    if not is_finished(directory):
-        return prepare(config, device)
-    drop_checkpoint(directory)
-    return None
+    setup = None
+    if is_finished(directory):
+        drop_checkpoint(directory)
+    else:
+        setup = prepare(config, device)
+    if lacks_calibration(config, directory):
+        # Told now and not after what is trained first.
+        seen = setup.pairs.relations if setup is not None else read_run(directory)[1].seen_relations
+        check_calibration_reading(directory, read_calibration_data(config, seen)[1])
+    return setup
 
 
 def begin(config: TrainConfig, directory: Path, device: torch.device) -> Setup:
     """Begin a run in its empty directory and return what it takes to train."""
     from zsre.trainer.beginning import start_run
-    from zsre.trainer.folds import check_calibration
+    from zsre.trainer.folds import dealt_folds, read_calibration_data
     from zsre.trainer.setup import prepare
 
     setup = prepare(config, device)
+    calibration = None
     if config.calibration.data:
-        check_calibration(config, setup.pairs.relations)
-    start_run(directory, config, setup.reading)
+        # Told now and not after the training that comes before the folds.
+        dealt_folds(config, setup.pairs.relations)
+        calibration = read_calibration_data(config, setup.pairs.relations)[1]
+    start_run(directory, config, setup.reading, calibration)
     return setup
 
 

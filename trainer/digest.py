@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 
 from torch import nn
 
-from zsre.relations.examples import LabelledSentence
+from zsre.relations.examples import LabelledSentence, Mention
 from zsre.relations.relation import Relation
 
 
@@ -25,27 +25,54 @@ def reading_digest(
     Texts are those of ``relations`` and ``validation``. It is the same for a run and for the models of its folds, and
     where files lie and what data sets are called is not in it.
     """
-    told = hashlib.sha256()
+    told = _Told()
+    told.sentences(sources, lambda mention: (mention.start, mention.end))
+    told.texts(texts, {*relations, *validation})
+    told.value(list(validation))
+    return told.digest()
 
-    def tell(value: object) -> None:
-        told.update(json.dumps(value, ensure_ascii=True).encode())
 
-    @cache
-    def in_order(ids: frozenset[str] | None) -> list[str] | None:
-        return None if ids is None else sorted(ids)
+def calibration_digest(
+    sources: Iterable[Iterable[LabelledSentence]], texts: Mapping[str, Sequence[Relation]], relations: Collection[str]
+) -> str:
+    """Return the digest of what a run of these relations is calibrated on; types are in it, as they must fit."""
+    told = _Told()
+    told.sentences(sources, lambda mention: (mention.start, mention.end, mention.type))
+    told.texts(texts, relations)
+    return told.digest()
 
-    for labelled in sources:
-        for sentence in labelled:
-            mentions = [(mention.start, mention.end) for mention in sentence.mentions]
-            pairs = [
-                (pair.head, pair.tail, in_order(pair.relations), in_order(pair.looked_for)) for pair in sentence.pairs
-            ]
-            tell((sentence.text, mentions, pairs))
-        tell("end of a source")
-    for relation in sorted({*relations, *validation}):
-        tell((relation, [asdict(text) for text in texts.get(relation, ())]))
-    tell(list(validation))
-    return told.hexdigest()[:32]
+
+class _Told:
+    """What was told to a digest so far."""
+
+    def __init__(self) -> None:
+        self._told = hashlib.sha256()
+
+    def value(self, value: object) -> None:
+        self._told.update(json.dumps(value, ensure_ascii=True).encode())
+
+    def sentences(
+        self, sources: Iterable[Iterable[LabelledSentence]], of_mention: Callable[[Mention], Sequence[object]]
+    ) -> None:
+        @cache
+        def in_order(ids: frozenset[str] | None) -> list[str] | None:
+            return None if ids is None else sorted(ids)
+
+        for labelled in sources:
+            for sentence in labelled:
+                pairs = [
+                    (pair.head, pair.tail, in_order(pair.relations), in_order(pair.looked_for))
+                    for pair in sentence.pairs
+                ]
+                self.value((sentence.text, [of_mention(mention) for mention in sentence.mentions], pairs))
+            self.value("end of a source")
+
+    def texts(self, texts: Mapping[str, Sequence[Relation]], relations: Collection[str]) -> None:
+        for relation in sorted(relations):
+            self.value((relation, [asdict(text) for text in texts.get(relation, ())]))
+
+    def digest(self) -> str:
+        return self._told.hexdigest()[:32]
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -26,10 +26,26 @@ from zsre.relations.logistic import fit_logistic
 from zsre.relations.metrics import LIKELY, expected_calibration_error
 from zsre.relations.relation import Relation
 from zsre.relations.vectors import PairSentence
-from zsre.trainer.beginning import held, read_reading, start_run
-from zsre.trainer.checkpoint import CALIBRATION, drop_checkpoint, is_finished, is_started, read_run, write_calibration
+from zsre.trainer.beginning import (
+    CALIBRATION_READING,
+    check_calibration_reading,
+    held,
+    read_reading,
+    start_run,
+    write_reading,
+)
+from zsre.trainer.checkpoint import (
+    CALIBRATION,
+    drop_checkpoint,
+    is_calibrated,
+    is_finished,
+    is_started,
+    read_run,
+    write_calibration,
+)
 from zsre.trainer.config import CalibrationConfig, TrainConfig
 from zsre.trainer.data import read_sources, relations_of
+from zsre.trainer.digest import calibration_digest
 from zsre.trainer.loop import Status, fit
 from zsre.trainer.setup import load_texts, prepare
 from zsre.trainer.trained_run import load_run
@@ -68,16 +84,26 @@ def deal_folds(relations: Iterable[str], count: int, seed: int) -> list[tuple[st
     return [tuple(fold) for fold in folds]
 
 
-def check_calibration(config: TrainConfig, relations: Sequence[str]) -> None:
-    """Raise ConfigError, before the hours that come first, for a run of these relations that can't be calibrated."""
-    dealt_folds(config, relations)
-    stated = relations_of(sentence for _, source in read_sources(config.calibration.data) for sentence in source)
+def read_calibration_data(config: TrainConfig, relations: Sequence[str]) -> tuple[list[LabelledSentence], str]:
+    """Return what a run of these relations is calibrated on, and the digest of that with their texts.
+
+    Raises ConfigError if it states none of the relations.
+    """
+    sources = [labelled for _, labelled in read_sources(config.calibration.data)]
+    sentences = [sentence for labelled in sources for sentence in labelled]
+    stated = relations_of(sentences)
     if not stated.keys() & set(relations):
         raise ConfigError(
             f"calibration.data: states none of the {len(relations)} relations that are trained on, as "
             f"{', '.join(relations[:5])}; it states {', '.join(sorted(stated)[:5]) or 'nothing'}: give data with these "
             "ids, or leave it out"
         )
+    return sentences, calibration_digest(sources, load_texts(config.texts.sources), relations)
+
+
+def lacks_calibration(config: TrainConfig, directory: Path) -> bool:
+    """Tell whether a run is to be calibrated, and is not yet."""
+    return bool(config.calibration.data) and not is_calibrated(directory)
 
 
 def calibrate(
@@ -86,13 +112,14 @@ def calibrate(
     """Cross-fit the calibration of a finished run and write it into the run directory.
 
     Fold models live under ``folds/``; those that are finished are not trained again. Raises ConfigError without
-    ``calibration.data``.
+    ``calibration.data``, ModelError if the run began with other calibration data.
     """
     if not config.calibration.data:
         raise ConfigError("calibration needs densely annotated text: set calibration.data")
     _, facts = read_run(directory)
     folds = dealt_folds(config, facts.seen_relations)
-    labelled = [sentence for _, source in read_sources(config.calibration.data) for sentence in source]
+    labelled, reading = read_calibration_data(config, facts.seen_relations)
+    check_calibration_reading(directory, reading)
     similarities, correct = [], []
     for number, fold in enumerate(folds):
         folder = directory / FOLDS / str(number)
@@ -107,6 +134,7 @@ def calibrate(
         + crossed_error(similarities, correct)
     )
     calibration = dataclasses.replace(calibration, threshold=config.calibration.threshold, fitted_on=fitted_on)
+    write_reading(directory, reading, CALIBRATION_READING)
     write_calibration(directory, calibration)
     logger.info("%s: slope %.2f, intercept %.2f; %s", CALIBRATION, calibration.slope, calibration.intercept, fitted_on)
     return calibration

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from zsre.relations.errors import OutputError
+from zsre.relations.errors import ModelError, OutputError
 from zsre.relations.lock import HeldError, is_locked
-from zsre.trainer.beginning import held, make_directory, start_run
+from zsre.trainer.beginning import check_calibration_reading, check_reading, held, make_directory, start_run
 from zsre.trainer.checkpoint import read_run_config
 from zsre.trainer.config import TrainConfig
 
@@ -16,6 +16,18 @@ def test_a_start_keeps_the_configuration(tiny_config: Callable[..., TrainConfig]
     config = tiny_config(held_out=["P1"], calibration={"folds": 3})
     start_run(tmp_path / "runs" / "a", config)
     assert read_run_config(tmp_path / "runs" / "a") == config
+
+
+def test_a_start_keeps_what_the_run_is_made_from(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
+    start_run(tmp_path, tiny_config(), "read", "calibrated on")
+    check_reading(tmp_path, "read")
+    check_calibration_reading(tmp_path, "calibrated on")
+    with pytest.raises(ModelError, match="its data or relation texts are not those"):
+        check_reading(tmp_path, "other")
+    with pytest.raises(ModelError, match="its calibration data or relation texts are not those that it began with"):
+        check_calibration_reading(tmp_path, "other")
+    (tmp_path / "calibration.sha256").unlink()
+    check_calibration_reading(tmp_path, "other")
 
 
 def test_a_start_takes_no_directory_that_holds_a_run(tiny_config: Callable[..., TrainConfig], tmp_path: Path) -> None:

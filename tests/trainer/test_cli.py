@@ -17,8 +17,9 @@ import yaml
 
 from tests.conftest import RELATIONS as TINY_RELATIONS
 from tests.interrupting import assert_interrupted
+from zsre.relations.contract import Calibration
 from zsre.relations.lock import FolderLock
-from zsre.trainer import beginning, cli, folds, setup
+from zsre.trainer import beginning, checkpoint, cli, folds, loop, setup
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
 
@@ -374,6 +375,56 @@ def test_calibration_data_that_states_nothing_seen_is_told_before_anything_is_tr
         "crosses, founder; it states P9: give data with these ids, or leave it out\n"
     )
     assert sorted(path.name for path in place.iterdir()) == ["other.jsonl", "zsre-train.yaml"]
+
+
+class TestCalibration:
+    @pytest.fixture
+    def run(self, tiny_config: Config, tiny_runs: Callable[[str], Path], tiny_data: Path, place: Path) -> Path:
+        """A run that was trained and is to be calibrated on ``dense.jsonl``."""
+        run = Path(shutil.copytree(tiny_runs("shared"), place / "run"))
+        shutil.copy(tiny_data / "labelled.jsonl", place / "dense.jsonl")
+        config = tiny_config(calibration={"data": [{"path": "dense.jsonl"}], "folds": 2})
+        (run / "config.yaml").write_text(yaml.safe_dump(config.to_dict()), encoding="utf-8")
+        return run
+
+    def test_is_part_of_what_a_run_begins_with(
+        self, run: Path, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        """Other data is told before anything is trained, and is taken by whoever says so."""
+        written(calibration={"data": [{"path": "dense.jsonl"}], "folds": 2})
+
+        def interrupt(*arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "fit", interrupt)
+        monkeypatch.setattr(folds, "calibrate", interrupt)
+        assert cli.main(["--quiet", "-o", "begun"]) == 130
+        shutil.copy(place / "begun" / "calibration.sha256", run)
+        dense = (place / "dense.jsonl").read_text("utf-8")
+        (place / "dense.jsonl").write_text(dense.replace("GPE", "LOC"), "utf-8")
+        _error(capsys)
+        for name in ("begun", "run"):
+            assert cli.main(["--quiet", "--resume", name]) == 2
+            assert _error(capsys) == (
+                f"zsre-train: error: {name}: its calibration data or relation texts are not those that it began with; "
+                f"put these back, or remove {name}/calibration.sha256 to calibrate it on what is there now\n"
+            )
+            (place / name / "calibration.sha256").unlink()
+            assert cli.main(["--quiet", "--resume", name]) == 130
+            _error(capsys)
+
+    def test_is_done_once(self, run: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """A run that has it is at its end, whatever became of the data."""
+        checkpoint.write_calibration(run, Calibration(12.5, -7.25))
+        before = (run / "calibration.json").read_bytes()
+        (place / "dense.jsonl").unlink()
+        assert (
+            cli.main(["--quiet", "--resume", "run"])
+            == cli.main(["--quiet", "--resume", "run", "--processes", "2"])
+            == 0
+        )
+        assert (run / "calibration.json").read_bytes() == before
 
 
 @pytest.mark.usefixtures("locked")

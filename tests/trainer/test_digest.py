@@ -10,7 +10,7 @@ from torch import nn
 
 from zsre.relations.examples import LabelledPair, LabelledSentence, Mention
 from zsre.relations.relation import Argument, Relation
-from zsre.trainer.digest import reading_digest, weights_digest
+from zsre.trainer.digest import calibration_digest, reading_digest, weights_digest
 
 PAIR = LabelledPair(0, 1, frozenset({"P19"}), frozenset({"P19", "P20"}))
 SENTENCE = LabelledSentence("1", "made", "ada was born in avalon .", (Mention(0, 3), Mention(16, 22)), (PAIR,))
@@ -65,3 +65,22 @@ def test_weights_are_told_by_their_values_and_names() -> None:
     with torch.no_grad():
         one.bias[1] += 1e-6
     assert built(one, other) != plain
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        replace(SENTENCE, text="ada was born in avalon !"),
+        replace(SENTENCE, mentions=(Mention(0, 3, "PERSON"), Mention(16, 22))),
+        replace(SENTENCE, pairs=(replace(PAIR, relations=frozenset({"P20"})),)),
+    ],
+)
+def test_another_sentence_type_or_pair_to_calibrate_on(sentence: LabelledSentence) -> None:
+    assert calibration_digest([[sentence]], TEXTS, {"P19"}) != calibration_digest([[SENTENCE]], TEXTS, {"P19"})
+
+
+def test_another_text_of_a_relation_to_calibrate_on() -> None:
+    plain = calibration_digest([[SENTENCE]], TEXTS, {"P19"})
+    assert calibration_digest([[SENTENCE]], TEXTS | {"P19": [replace(BORN, description="other")]}, {"P19"}) != plain
+    assert calibration_digest([[replace(SENTENCE, id="2")]], TEXTS | {"P20": []}, {"P19"}) == plain
+    assert plain == "acc66bdab6e1b4e03849dbd7ad19cb10", "the same in every process and version"

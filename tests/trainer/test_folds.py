@@ -237,6 +237,21 @@ class TestCalibrate:
             calibrate(other, run, CPU, lambda status: None)
         assert is_finished(run / "folds" / "1")
 
+    def test_is_of_the_data_that_the_run_began_with(
+        self, tiny_config: Callable[..., TrainConfig], tiny_data: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        data = Path(shutil.copy(tiny_data / "labelled.jsonl", run / "dense.jsonl"))
+        config = tiny_config(calibration={"data": [{"path": str(data)}], "folds": 2})
+        scored = np.array([0.1, 0.9], dtype=np.float32), np.array([False, True])
+        monkeypatch.setattr(folds, "train_fold", lambda *arguments: None)
+        monkeypatch.setattr(folds, "score_fold", lambda *arguments: scored)
+        calibrate(config, run, CPU, lambda status: None)
+        before = (run / "calibration.json").read_bytes()
+        data.write_text(data.read_text("utf-8").replace("GPE", "LOC"), "utf-8")
+        with pytest.raises(ModelError, match=r"its calibration data or relation texts are .*calibration\.sha256 to"):
+            calibrate(config, run, CPU, lambda status: None)
+        assert (run / "calibration.json").read_bytes() == before
+
     def test_one_process_trains_a_fold_at_a_time(self, config: TrainConfig, tmp_path: Path) -> None:
         (tmp_path / "0").mkdir()
         with closing(FolderLock(tmp_path / "0")), pytest.raises(HeldError, match="0: another run is writing to it"):
