@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,50 +14,23 @@ import pytest
 import yaml
 
 from tests.conftest import RELATIONS as TINY_RELATIONS
-from tests.interrupting import assert_interrupted
-from zsre.relations.contract import Calibration
-from zsre.relations.lock import FolderLock
-from zsre.trainer import beginning, checkpoint, cli, folds, loop, setup
+from tests.trainer.command import error_of
+from zsre.trainer import cli
 from zsre.trainer.config import TrainConfig
 from zsre.trainer.loop import Status
 
+pytestmark = pytest.mark.usefixtures("place")
 Config = Callable[..., TrainConfig]
 RELATIONS = list(TINY_RELATIONS)
 
 
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to stand in, and logging set up by the command as if pytest had not done so before."""
-    monkeypatch.chdir(tmp_path)
-    root = logging.getLogger()
-    level = root.level
-    monkeypatch.setattr(logging, "basicConfig", partial(logging.basicConfig, force=True))
-    yield tmp_path
-    root.handlers, root.level = [], level
-
-
-@pytest.fixture
-def written(tiny_config: Config, place: Path) -> Callable[..., str]:
-    def write(name: str = "zsre-train.yaml", **fields: object) -> str:
-        (place / name).write_text(yaml.safe_dump(tiny_config(**fields).to_dict()), encoding="utf-8")
-        return name
-
-    return write
-
-
-def _error(capsys: pytest.CaptureFixture[str]) -> str:
-    captured = capsys.readouterr()
-    assert captured.out == "" and "Traceback" not in captured.err
-    return captured.err
-
-
 def test_the_bare_command_reads_the_configuration_that_is_there(
-    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written()
+    configured()
     assert cli.main([]) == 0
     assert (place / "runs" / "tiny" / "model.safetensors").is_file()
-    lines = _error(capsys).splitlines()
+    lines = error_of(capsys).splitlines()
     assert lines[-1] == "runs/tiny: done; next: zsre-export model.onnx --run runs/tiny"
     assert any(re.fullmatch(r"epoch 1  step 10/10  total \d.*ranking .* examples/s", line) for line in lines)
     assert any(line.startswith("epoch 1: F1 100.00 on 1 validation relations") for line in lines)
@@ -67,7 +38,7 @@ def test_the_bare_command_reads_the_configuration_that_is_there(
 
 def test_the_bare_command_without_a_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: there is no zsre-train.yaml here; give a configuration, as in zsre-train "
         "configs/profiles/cpu.yaml (see docs/training.md)\n"
     )
@@ -75,10 +46,10 @@ def test_the_bare_command_without_a_configuration(capsys: pytest.CaptureFixture[
 
 def test_a_configuration_that_is_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["other.yaml"]) == 2
-    assert _error(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
+    assert error_of(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
     (place / "runs" / "a").mkdir(parents=True)
     assert cli.main(["runs/a"]) == 2
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: runs/a: is a folder; give a configuration in it, or --resume runs/a if it is a run\n"
     )
 
@@ -86,14 +57,14 @@ def test_a_configuration_that_is_not_there(place: Path, capsys: pytest.CaptureFi
 def test_a_configuration_that_is_wrong(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "bad.yaml").write_text("data: [{path: a}]\noptim: {epoch: 2}\n", encoding="utf-8")
     assert cli.main(["bad.yaml"]) == 2
-    assert _error(capsys) == ("zsre-train: error: bad.yaml: unknown field 'optim.epoch': did you mean 'epochs'?\n")
+    assert error_of(capsys) == ("zsre-train: error: bad.yaml: unknown field 'optim.epoch': did you mean 'epochs'?\n")
     assert not (place / "runs").exists()
 
 
 def test_a_relations_file_in_place_of_a_configuration(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "relations.yaml").write_text("relations: [{name: home, description: where one lives}]\n", "utf-8")
     assert cli.main(["relations.yaml"]) == 2
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: relations.yaml: is a relations file, which zsre-extract takes; give zsre-train a "
         "configuration, which begins with the labelled files to train on, data: [{path: …}]: see configs/ and "
         "docs/training.md\n"
@@ -122,55 +93,55 @@ def test_a_relations_file_in_place_of_a_configuration(place: Path, capsys: pytes
     ],
 )
 def test_a_run_that_cannot_start_leaves_nothing_behind(
-    fields: dict[str, object], expected: str, written: Callable[..., str], place: Path,
+    fields: dict[str, object], expected: str, configured: Callable[..., str], place: Path,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Once it is mended, the same command works."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (place / "words.txt").write_text("some words\n", encoding="utf-8")
     (place / "other.json").write_text('{"train": ["P1"], "eval": [], "test": []}', encoding="utf-8")
-    written(**fields)
+    configured(**fields)
     before = sorted(place.iterdir())
 
     assert cli.main(["--quiet"]) == 2
 
-    assert _error(capsys).splitlines()[-1].startswith(f"zsre-train: error: {expected}")
+    assert error_of(capsys).splitlines()[-1].startswith(f"zsre-train: error: {expected}")
     assert sorted(place.iterdir()) == before
 
 
 def test_a_folder_that_was_there_before_stays(
-    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only what the command made is taken away, and once the fault is mended the same command works."""
     (place / "runs").mkdir()
     (place / "empty").mkdir()
-    written(data=[{"path": "nowhere.jsonl"}])
+    configured(data=[{"path": "nowhere.jsonl"}])
     for flags in ([], ["-o", "empty"], ["-o", "runs/a/b"]):
         assert cli.main(flags) == 2
     assert list((place / "runs").iterdir()) == list((place / "empty").iterdir()) == []
-    _error(capsys)
-    written()
+    error_of(capsys)
+    configured()
     assert cli.main(["--quiet", "-o", "runs/a/b"]) == 0
 
 
 def test_a_format_that_cannot_be_told_is_set_in_the_configuration(
-    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (place / "words.txt").write_text("some words\n", encoding="utf-8")
-    written(data=[{"path": "words.txt"}])
+    configured(data=[{"path": "words.txt"}])
     assert cli.main([]) == 2
-    assert "name its format with 'format' under 'data' (zsre: JSON lines with " in _error(capsys)
+    assert "name its format with 'format' under 'data' (zsre: JSON lines with " in error_of(capsys)
     (place / "own.yaml").write_text("data: [{path: words.txt, format: csv}]\n", encoding="utf-8")
     assert cli.main(["own.yaml"]) == 2
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: own.yaml: data.0.format: expected 'zsre', 'fewrel', 'wiki80', 'wikizsl', 'redocred', "
         "'knowledgenet', 'contrast', 'lessons' or 'semeval' (found 'csv')\n"
     )
     assert not (place / "runs").exists()
 
 
-def test_fields_can_be_set(written: Callable[..., str], place: Path) -> None:
-    name = written("other.yaml")
+def test_fields_can_be_set(configured: Callable[..., str], place: Path) -> None:
+    name = configured("other.yaml")
     assert cli.main([name, "-o", "here", "--quiet", "--set", "data=[{path: nowhere}]"]) == 2
     assert cli.main([name, "-o", "here", "--quiet", "--set", "seed=5", "--set", "name=mine"]) == 0
     config = yaml.safe_load((place / "here" / "config.yaml").read_text(encoding="utf-8"))
@@ -178,9 +149,9 @@ def test_fields_can_be_set(written: Callable[..., str], place: Path) -> None:
 
 
 def test_later_files_override_earlier_ones_and_the_run_keeps_the_whole(
-    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = written("base.yaml", seed=3)
+    base = configured("base.yaml", seed=3)
     (place / "over.yaml").write_text("name: both\nmodel: {distiller: projection}\n", encoding="utf-8")
     assert cli.main([base, "--quiet", "--set", "model.alpha=0.3", "over.yaml"]) == 0
     config = yaml.safe_load((place / "runs" / "both" / "config.yaml").read_text(encoding="utf-8"))
@@ -190,23 +161,23 @@ def test_later_files_override_earlier_ones_and_the_run_keeps_the_whole(
 
 
 def test_what_is_wrong_in_a_later_file_is_told_of_that_file(
-    written: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = written()
+    base = configured()
     (place / "over.yaml").write_text("optim: {epoch: 2}\n", encoding="utf-8")
     assert cli.main([base, "over.yaml"]) == 2
-    assert _error(capsys) == "zsre-train: error: over.yaml: unknown field 'optim.epoch': did you mean 'epochs'?\n"
+    assert error_of(capsys) == "zsre-train: error: over.yaml: unknown field 'optim.epoch': did you mean 'epochs'?\n"
     assert cli.main([base, "other.yaml"]) == 2
-    assert _error(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
+    assert error_of(capsys).startswith("zsre-train: error: other.yaml: no such file; give a configuration, as in ")
     assert cli.main([base, str(place)]) == 2
-    assert "is a folder; give a configuration in it" in _error(capsys)
+    assert "is a folder; give a configuration in it" in error_of(capsys)
     assert not (place / "runs").exists()
 
 
-def test_quiet_says_nothing(written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    written()
+def test_quiet_says_nothing(configured: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
     assert cli.main(["--quiet"]) == 0
-    assert _error(capsys) == ""
+    assert error_of(capsys) == ""
 
 
 @pytest.mark.parametrize(
@@ -220,128 +191,37 @@ def test_quiet_says_nothing(written: Callable[..., str], capsys: pytest.CaptureF
     ],
 )
 def test_flags_that_cannot_be_meant(
-    flags: list[str], expected: str, written: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    flags: list[str], expected: str, configured: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written()
+    configured()
     assert cli.main(flags) == 2
-    assert f"zsre-train: error: {expected}" in _error(capsys)
+    assert f"zsre-train: error: {expected}" in error_of(capsys)
 
 
 def test_cuda_where_there_is_none(
-    written: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written()
+    configured()
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert cli.main(["--device", "cuda"]) == 2
-    assert _error(capsys) == ("zsre-train: error: --device cuda: torch sees no CUDA device; use --device cpu or auto\n")
+    assert error_of(capsys) == (
+        "zsre-train: error: --device cuda: torch sees no CUDA device; use --device cpu or auto\n"
+    )
 
 
 def test_a_directory_that_holds_something(
-    written: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written()
+    configured()
     shutil.copytree(tiny_runs("shared"), place / "runs" / "tiny")
     assert cli.main([]) == 4
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: runs/tiny: not empty; go on with it by --resume runs/tiny, or give another -o\n"
     )
     (place / "full").mkdir()
     (place / "full" / "letter.txt").touch()
     assert cli.main(["-o", "full"]) == 4
-    assert _error(capsys) == "zsre-train: error: full: not empty; give another -o\n"
-
-
-def test_an_interrupted_run_and_its_resumption(
-    written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written()
-
-    def interrupt(status: Status) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cli, "show_progress", interrupt)
-        assert cli.main([]) == 130
-    assert _error(capsys).splitlines()[-1] == "zsre-train: interrupted; go on with --resume runs/tiny"
-    assert not (place / "runs" / "tiny" / "model.safetensors").exists()
-
-    assert cli.main(["--resume", "runs/tiny"]) == 0
-    assert (place / "runs" / "tiny" / "model.safetensors").exists()
-    # There is nothing left to do.
-    monkeypatch.setattr(setup, "prepare", None)
-    assert cli.main(["--resume", "runs/tiny"]) == 0
-
-
-def test_one_process_trains_a_run_at_a_time(
-    written: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written()
-    (place / "new").mkdir()
-    shutil.copytree(tiny_runs("shared"), place / "begun")
-    told = "another run is writing to it; wait for it, or give another directory with -o"
-    for folder, flags in (("new", ["-o", "new"]), ("begun", ["--resume", "begun"])):
-        before = sorted((place / folder).rglob("*"))
-        lock = FolderLock(place / folder)
-        try:
-            assert cli.main(flags) == 4
-        finally:
-            lock.close()
-        assert _error(capsys).splitlines()[-1] == f"zsre-train: error: {folder}: {told}"
-        assert [path for path in sorted((place / folder).rglob("*")) if path.name != ".lock"] == before
-        # Whoever held it is done.
-        assert cli.main(["--quiet", *flags]) == 0
-
-
-def test_what_a_killed_process_leaves_is_no_run_and_hinders_none(
-    written: Callable[..., str], tiny_runs: Callable[[str], Path], place: Path
-) -> None:
-    written()
-    (place / "killed").mkdir()
-    for name in (".lock", "config.yaml.tmp"):
-        (place / "killed" / name).touch()
-    assert cli.main(["--quiet", "-o", "killed"]) == 0
-    # The very last that a run does is to remove its checkpoint.
-    shutil.copytree(tiny_runs("shared"), place / "finished")
-    (place / "finished" / "checkpoint.safetensors").touch()
-    assert cli.main(["--quiet", "--resume", "finished"]) == 0
-    assert not (place / "finished" / "checkpoint.safetensors").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("when", ["prepare", "start_run"])
-def test_an_interruption_before_anything_was_written(
-    when: str, number: signal.Signals, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    written()
-
-    def interrupt(*arguments: object) -> None:
-        signal.raise_signal(number)
-
-    monkeypatch.setattr(setup if when == "prepare" else beginning, when, interrupt)
-    assert cli.main(["--quiet"]) == 130
-    assert _error(capsys) == "zsre-train: interrupted; nothing was written\n"
-    assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
-
-
-def test_an_interruption_while_modules_load(written: Callable[..., str]) -> None:
-    written()
-    told = "zsre-train: interrupted; nothing was written\n"
-    assert_interrupted("zsre.trainer.cli", "torch.nn", "zsre.trainer.setup", [], told)
-
-
-def test_an_interruption_while_resuming_or_calibrating(
-    written: Callable[..., str], tiny_data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written(calibration={"data": [{"path": str(tiny_data / "labelled.jsonl")}]})
-
-    def interrupt(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(folds, "calibrate", interrupt)
-    assert cli.main(["--quiet", "-o", "mine"]) == 130
-    assert cli.main(["--quiet", "--resume", "mine"]) == 130
-    assert _error(capsys) == 2 * "zsre-train: interrupted; go on with --resume mine\n"
+    assert error_of(capsys) == "zsre-train: error: full: not empty; give another -o\n"
 
 
 def test_the_last_line_takes_the_place_of_the_progress_on_a_terminal(
@@ -352,100 +232,25 @@ def test_the_last_line_takes_the_place_of_the_progress_on_a_terminal(
     assert capsys.readouterr().err == "\r\x1b[Kzsre-train: interrupted; nothing was written\n"
 
 
-def test_more_folds_than_relations_are_told_before_anything_is_trained(
-    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written(calibration={"data": [{"path": str(tiny_data / "labelled.jsonl")}], "folds": 9})
-    assert cli.main(["--quiet"]) == 2
-    assert "zsre-train: error: calibration.folds: 9 folds are more than 4 relations" in _error(capsys)
-    assert [path.name for path in place.iterdir()] == ["zsre-train.yaml"]
-
-
-def test_calibration_data_that_states_nothing_seen_is_told_before_anything_is_trained(
-    written: Callable[..., str], place: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = (tiny_data / "labelled.jsonl").read_text("utf-8")
-    for relation in RELATIONS:
-        other = other.replace(f'"{relation}"', '"P9"')
-    (place / "other.jsonl").write_text(other, "utf-8")
-    written(calibration={"data": [{"path": "other.jsonl"}], "folds": 2})
-    assert cli.main(["--quiet"]) == 2
-    assert _error(capsys) == (
-        "zsre-train: error: calibration.data: states none of the 4 relations that are trained on, as author, born, "
-        "crosses, founder; it states P9: give data with these ids, or leave it out\n"
-    )
-    assert sorted(path.name for path in place.iterdir()) == ["other.jsonl", "zsre-train.yaml"]
-
-
-class TestCalibration:
-    @pytest.fixture
-    def run(self, tiny_config: Config, tiny_runs: Callable[[str], Path], tiny_data: Path, place: Path) -> Path:
-        """A run that was trained and is to be calibrated on ``dense.jsonl``."""
-        run = Path(shutil.copytree(tiny_runs("shared"), place / "run"))
-        shutil.copy(tiny_data / "labelled.jsonl", place / "dense.jsonl")
-        config = tiny_config(calibration={"data": [{"path": "dense.jsonl"}], "folds": 2})
-        (run / "config.yaml").write_text(yaml.safe_dump(config.to_dict()), encoding="utf-8")
-        return run
-
-    def test_is_part_of_what_a_run_begins_with(
-        self, run: Path, written: Callable[..., str], place: Path, monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
-        """Other data is told before anything is trained, and is taken by whoever says so."""
-        written(calibration={"data": [{"path": "dense.jsonl"}], "folds": 2})
-
-        def interrupt(*arguments: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(loop, "fit", interrupt)
-        monkeypatch.setattr(folds, "calibrate", interrupt)
-        assert cli.main(["--quiet", "-o", "begun"]) == 130
-        shutil.copy(place / "begun" / "calibration.sha256", run)
-        dense = (place / "dense.jsonl").read_text("utf-8")
-        (place / "dense.jsonl").write_text(dense.replace("GPE", "LOC"), "utf-8")
-        _error(capsys)
-        for name in ("begun", "run"):
-            assert cli.main(["--quiet", "--resume", name]) == 2
-            assert _error(capsys) == (
-                f"zsre-train: error: {name}: its calibration data or relation texts are not those that it began with; "
-                f"put these back, or remove {name}/calibration.sha256 to calibrate it on what is there now\n"
-            )
-            (place / name / "calibration.sha256").unlink()
-            assert cli.main(["--quiet", "--resume", name]) == 130
-            _error(capsys)
-
-    def test_is_done_once(self, run: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        """A run that has it is at its end, whatever became of the data."""
-        checkpoint.write_calibration(run, Calibration(12.5, -7.25))
-        before = (run / "calibration.json").read_bytes()
-        (place / "dense.jsonl").unlink()
-        assert (
-            cli.main(["--quiet", "--resume", "run"])
-            == cli.main(["--quiet", "--resume", "run", "--processes", "2"])
-            == 0
-        )
-        assert (run / "calibration.json").read_bytes() == before
-
-
 @pytest.mark.usefixtures("locked")
-def test_places_that_nobody_may_look_at(written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    written()
+def test_places_that_nobody_may_look_at(configured: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    configured()
     for flags, kind in ((["locked/a.yaml"], 2), (["-o", "locked/run"], 4), (["--resume", "locked/run"], 2)):
         assert cli.main(flags) == kind
-        assert f"{flags[-1]}" in _error(capsys)
+        assert f"{flags[-1]}" in error_of(capsys)
     assert cli.main(["locked/a.yaml"]) == 2
-    assert _error(capsys) == (
+    assert error_of(capsys) == (
         "zsre-train: error: locked/a.yaml: cannot be read: Permission denied; check the path and its permissions\n"
     )
 
 
 def test_a_missing_extra_comes_with_its_install_command(
-    written: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    configured: Callable[..., str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written()
+    configured()
     monkeypatch.setitem(sys.modules, "torch", None)
     assert cli.main([]) == 2
-    assert _error(capsys) == "zsre-train: error: training needs torch: pip install 'zsre[train]'\n"
+    assert error_of(capsys) == "zsre-train: error: training needs torch: pip install 'zsre[train]'\n"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
