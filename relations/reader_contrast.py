@@ -6,17 +6,14 @@ and the tail ``[t|Acme]``, once each; ``kind`` says how the silent sentence come
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from zsre.relations.examples import LabelledPair, LabelledSentence
-from zsre.relations.reader_record import Record, SentenceBuilder, json_records
+from zsre.relations.marked_text import read_marked
+from zsre.relations.reader_record import Record, json_records
 from zsre.relations.reader_source import file_stem
-
-_MARKED: Final = re.compile(r"\[([hto])\|([^\[\]|]+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +49,10 @@ def read_contrast(path: Path) -> Iterator[LabelledSentence]:
         yield pair.silent
 
 
-def unmark(marked: str) -> tuple[str, dict[str, list[tuple[int, int]]]]:
-    """Return a sentence without its marks, and where each kind of mark stood: code points ``text[start:end]``."""
-    pieces: list[str] = []
-    spans: dict[str, list[tuple[int, int]]] = {"h": [], "t": [], "o": []}
-    position = length = 0
-    for match in _MARKED.finditer(marked):
-        end, name = match.groups()
-        pieces += [marked[position : match.start()], name]
-        length += match.start() - position + len(name)
-        spans[end].append((length - len(name), length))
-        position = match.end()
-    return "".join([*pieces, marked[position:]]), spans
-
-
 def _sentence(record: Record, field: str, stated: frozenset[str], id: str) -> LabelledSentence:
     """Return the sentence of a field, without its marks."""
-    text, spans = unmark(record.string(field))
-    for end, what in (("h", "head"), ("t", "tail")):
-        if not spans[end]:
-            raise record.error(field, f"the {what} is not marked; write it as [{end}|…]")
-        if len(spans[end]) > 1:
-            raise record.error(field, f"there is more than one [{end}|…]; mark each end once")
-    if spans["o"]:
+    text = read_marked(record, field)
+    if text.others:
         raise record.error(field, "another entity is marked as [o|…]; a contrast pair has a head and a tail alone")
-    builder = SentenceBuilder(text, record.place)
-    head, tail = (builder.mention(*spans[end][0], None, field) for end in ("h", "t"))
-    return builder.build(id, "contrast", [LabelledPair(head, tail, stated, frozenset({record.string("relation")}))])
+    pair = LabelledPair(text.head, text.tail, stated, frozenset({record.string("relation")}))
+    return text.builder.build(id, "contrast", [pair])

@@ -12,8 +12,8 @@ from itertools import permutations
 from pathlib import Path
 
 from zsre.relations.examples import LabelledPair, LabelledSentence
-from zsre.relations.reader_contrast import unmark
-from zsre.relations.reader_record import Record, SentenceBuilder, json_records
+from zsre.relations.marked_text import read_marked
+from zsre.relations.reader_record import Record, json_records
 from zsre.relations.reader_source import file_stem
 
 
@@ -36,21 +36,15 @@ def read_lessons(path: Path) -> Iterator[LabelledSentence]:
 
 def _sentence(record: Record, id: str) -> LabelledSentence:
     states = "states" in record
-    field = "states" if states else "silent"
-    text, spans = unmark(record.string(field))
-    for end, what in (("h", "head"), ("t", "tail")):
-        if len(spans[end]) != 1:
-            raise record.error(field, f"the {what} is marked {len(spans[end])} times; write it as [{end}|…], once")
-    builder = SentenceBuilder(text, record.place)
-    head, tail = (builder.mention(*spans[end][0], None, field) for end in ("h", "t"))
-    others = [builder.mention(*span, None, field) for span in spans["o"]]
+    text = read_marked(record, "states" if states else "silent")
+    head, tail = text.head, text.tail
     relation = frozenset({record.string("relation")})
     symmetric = "symmetric" in record and record.boolean("symmetric")
     stated = {(head, tail), (tail, head)} if symmetric else {(head, tail)}
     pairs = []
-    for pair in permutations((head, tail, *others), 2):
+    for pair in permutations((head, tail, *text.others), 2):
         if states and pair in stated:
             pairs.append(LabelledPair(*pair, relation))
         elif states or pair != (tail, head):
             pairs.append(LabelledPair(*pair, frozenset(), relation))
-    return builder.build(id, "lessons", pairs)
+    return text.builder.build(id, "lessons", pairs)
