@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Final
+
+from zsre.runner.eval_log import current_commit
 
 ROOT: Final = Path(__file__).parents[1]
 #: On how many processors things are compared.
@@ -29,12 +30,8 @@ def machine(processors: int, gpu: str | None = None) -> dict[str, object]:
 
 
 def commit() -> str:
-    """Return the commit that was measured, with a plus sign if files differ from it."""
-    try:
-        name = _git("rev-parse", "--short=10", "HEAD")
-        return name + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    """Return the commit that was measured, with a plus sign if files other than results differ from it."""
+    return current_commit() or "unknown"
 
 
 def use_processors(count: int = PROCESSORS) -> int:
@@ -44,8 +41,3 @@ def use_processors(count: int = PROCESSORS) -> int:
     chosen = sorted(os.sched_getaffinity(0))[:count]
     os.sched_setaffinity(0, chosen)
     return len(chosen)
-
-
-def _git(*arguments: str) -> str:
-    found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return found.stdout.strip()
